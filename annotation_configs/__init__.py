@@ -1,0 +1,1 @@
+"""What an annotator sees, as data: the taxonomy, the labelling interface, the guideline."""

@@ -1,0 +1,1 @@
+"""One module per outside format, reader and writer side by side."""

@@ -1,0 +1,61 @@
+"""The command line: thin commands over the library, loaded only when they are called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from synthscars import __version__
+from synthscars.cli.common import Command
+
+_COMMANDS = {
+    "demo": ("demo", "The whole way on simulated images, in one go."),
+    "init": ("workspace", "Make a workspace."),
+    "ingest": ("ingest", "Take images with their metadata into the workspace."),
+    "status": ("workspace", "Say what is in the workspace."),
+    "platform": ("platform", "Run Label Studio, send it tasks, fetch annotations."),
+    "consensus": ("consensus", "Merge what several raters drew."),
+    "release": ("release", "Build versioned dataset releases."),
+    "stats": ("stats", "Count and plot what is in a release."),
+    "simulate": ("simulate", "Draw simulated generator outputs with known artifacts."),
+    "convert": ("convert", "Read one format, write another."),
+}
+"""Command → the module of this package that has it, and its line in the list of commands.
+
+The line is here so that `synthscars --help` need not import every command.
+"""
+
+
+class _Lazy(Command):
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = import_module(f"synthscars.cli.{_COMMANDS[name][0]}")
+        command = getattr(module, name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="synthscars")
+def main() -> None:
+    """Datasets of artifacts in AI-generated images: ingest, annotate, release.
+
+    \b
+    Exit codes: 0 done; 1 done, but some items had problems; 2 the call makes no sense; 3 cannot work.
+
+    \b
+    Start here:
+      synthscars demo                      # everything, on simulated images
+      synthscars init my-scars && cd my-scars
+      synthscars ingest path/to/images
+      synthscars platform up && synthscars platform push
+    """

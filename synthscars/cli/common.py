@@ -1,0 +1,142 @@
+"""What every command shares: options, exit codes, how problems and progress are shown.
+
+Results go to stdout, everything else to stderr, so that `--json` can be piped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from synthscars.problems import Problems, SynthScarsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from synthscars.workspace import Workspace
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+MAX_SHOWN = 50
+"""Problems printed to the terminal; `--json` has them all."""
+
+
+def workspace_option(command: _Command) -> _Command:
+    """Add `--workspace`; the command gets an opened `Workspace`."""
+    return click.option(
+        "-w",
+        "--workspace",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        show_default="this folder, or the nearest one above it that is a workspace",
+        envvar="SYNTHSCARS_WORKSPACE",
+        callback=lambda _context, _parameter, path: open_workspace(path),
+        help="The workspace to work in.",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add `--json`; the command gets `as_json: bool`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def open_workspace(path: Path) -> Workspace:
+    """Open the workspace in `path` or in the nearest folder above it."""
+    from synthscars.workspace import CONFIG_NAME, Workspace
+
+    resolved = path.resolve()
+    for folder in (resolved, *resolved.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return Workspace.open(folder)
+    return Workspace.open(path)  # raises the error that says what to do
+
+
+def console() -> Console:
+    """The console for everything that is not a result (stderr)."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def output() -> Console:
+    """The console for results (stdout)."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a result as indented JSON on stdout."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a bar with counts on stderr while the block runs; gives `advance(count)`."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def show_problems(problems: Problems) -> None:
+    """Print the problems of a run as a list on stderr, errors first, and how many there are."""
+    from rich.text import Text
+
+    screen = console()
+    colours = {"error": "red", "warning": "yellow", "info": "cyan"}
+    for problem in problems.by_severity()[:MAX_SHOWN]:
+        line = Text(problem.severity, style=colours[problem.severity])
+        line.append(f" {problem.code}", style="bold")
+        line.append(
+            f"  {problem.where}: {problem.what}" if problem.where else f"  {problem.what}", style="default"
+        )
+        if problem.fix:
+            line.append(f" → {problem.fix}", style="dim")
+        screen.print(line)
+    if len(problems) > MAX_SHOWN:
+        screen.print(f"… and {len(problems) - MAX_SHOWN} more; --json lists them all")
+    if len(problems):
+        counts = ", ".join(f"{count} {severity}" for severity, count in problems.counts().items())
+        screen.print(f"problems: {counts}")
+
+
+def finish(problems: Problems) -> None:
+    """End the command: exit code 1 if an item had to be set aside, else 0."""
+    if problems.failed:
+        sys.exit(1)
+
+
+class Command(click.Group):
+    """A group whose commands turn `SynthScarsError` into a message and an exit code, without a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(context)
+        except SynthScarsError as error:
+            fail(error.message, error.fix, error.exit_code)
+        except KeyboardInterrupt:
+            fail("interrupted", "run the same command again: it goes on where it stopped", 130)
+        except OSError as error:
+            # The disk is full, a folder is read-only, a name is too long: the reader can mend it.
+            fail(str(error), "mend it and run the same command again: it goes on where it stopped", 3)
+
+
+def fail(message: str, fix: str, exit_code: int) -> None:
+    """Print an error and end with its exit code."""
+    from rich.text import Text
+
+    line = Text("error: ", style="bold red").append(message, style="default")
+    if fix:
+        line.append(f"\n  → {fix}", style="dim")
+    console().print(line)
+    sys.exit(exit_code)

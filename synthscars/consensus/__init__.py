@@ -1,0 +1,1 @@
+"""From several raters to one answer: matching and merging their regions."""

@@ -1,0 +1,146 @@
+"""Polygons and masks: one rasterizer (pycocotools), exact areas (shapely), COCO run-length encoding.
+
+A ring is a flat sequence `x0, y0, x1, y1, ...` of float64 pixels in the upright image, origin at the top left
+corner of the top left pixel, not closed. The rings of one region are united; a ring has no holes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pycocotools import mask as coco
+from shapely.geometry import GeometryCollection, MultiPolygon, Polygon, box
+
+from synthscars.records import Ring
+
+Rings = Sequence[Sequence[float]]
+Rle = dict[str, Any]
+"""COCO run-length encoding: `{"size": [height, width], "counts": bytes}`, column-major."""
+
+EDGE_TOLERANCE = 1e-6
+"""Pixels by which a vertex may lie outside the image: rounding of percentages, not a mistake."""
+
+
+def polygon(ring: Sequence[float]) -> Polygon:
+    """A ring as a shapely polygon (which may be invalid). Needs at least 3 points."""
+    return Polygon(np.asarray(ring, dtype=np.float64).reshape(-1, 2))
+
+
+def area(rings: Rings) -> float:
+    """Exact area of the union of the rings, in square pixels; 0 for no rings."""
+    shapes = [shapely.make_valid(polygon(ring)) for ring in rings]
+    return float(shapely.union_all(shapes).area)
+
+
+def bbox(rings: Rings) -> tuple[float, float, float, float]:
+    """Bounding box `(x, y, width, height)` of all rings in pixels; zeros for no rings."""
+    points = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in rings if len(ring)]
+    if not points:
+        return (0.0, 0.0, 0.0, 0.0)
+    stacked = np.concatenate(points)
+    x, y = stacked.min(axis=0)
+    right, bottom = stacked.max(axis=0)
+    return (float(x), float(y), float(right - x), float(bottom - y))
+
+
+def ring_faults(ring: Sequence[float], width: int, height: int) -> Iterator[tuple[str, str]]:
+    """What is wrong with a ring on an image of `width` x `height` pixels, as `(code, what)` pairs.
+
+    Codes: `polygon.odd`, `polygon.not_finite`, `polygon.few_points` and `polygon.no_area` make a ring
+    unusable (`UNUSABLE`); `polygon.crosses_itself` and `polygon.outside` do not.
+    """
+    if len(ring) % 2:
+        yield "polygon.odd", f"{len(ring)} numbers, one coordinate has no partner"
+        return
+    if not all(math.isfinite(value) for value in ring):
+        yield "polygon.not_finite", "a coordinate is not a finite number"
+        return
+    if len(ring) < 6:
+        yield "polygon.few_points", f"{len(ring) // 2} points, a polygon needs 3"
+        return
+    shape = polygon(ring)
+    if shapely.make_valid(shape).area == 0:
+        yield "polygon.no_area", "all points lie on one line"
+        return
+    if not shape.is_valid:
+        yield "polygon.crosses_itself", shapely.is_valid_reason(shape)
+    x, y, w, h = bbox([ring])
+    overshoot = max(-x, -y, x + w - width, y + h - height)
+    if overshoot > EDGE_TOLERANCE:
+        yield "polygon.outside", f"reaches {overshoot:.3g} pixels beyond the image of {width} x {height}"
+
+
+UNUSABLE = frozenset({"polygon.odd", "polygon.not_finite", "polygon.few_points", "polygon.no_area"})
+"""Codes of `ring_faults` that leave nothing to rasterize."""
+
+
+def to_rle(rings: Rings, width: int, height: int) -> Rle:
+    """Rasterize the union of the rings with pycocotools."""
+    if not rings:
+        return coco.encode(np.zeros((height, width), dtype=np.uint8, order="F"))  # type: ignore[no-any-return]
+    return coco.merge(coco.frPyObjects([list(ring) for ring in rings], height, width))  # type: ignore[no-any-return]
+
+
+def to_mask(rings: Rings, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """Boolean mask of shape (height, width) of the union of the rings."""
+    return coco.decode(to_rle(rings, width, height)).astype(np.bool_)  # type: ignore[no-any-return]
+
+
+def rle_area(rle: Rle) -> int:
+    """Number of pixels that are set."""
+    return int(coco.area(rle))
+
+
+def rle_iou(first: Sequence[Rle], second: Sequence[Rle]) -> npt.NDArray[np.float64]:
+    """Intersection over union of every pair, shape (len(first), len(second)), without decoding."""
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    return np.asarray(coco.iou(list(first), list(second), [0] * len(second)), dtype=np.float64)
+
+
+def from_rle(rle: Rle) -> tuple[Ring, ...]:
+    """The outline of a mask as rings along pixel edges; their area is exactly the number of pixels.
+
+    A region with a hole is cut into pieces without one, because rings cannot say where a hole is.
+    """
+    mask = coco.decode(rle)
+    padded = np.zeros((mask.shape[0] + 2, mask.shape[1]), dtype=np.int8)
+    padded[1:-1] = mask
+    steps = np.diff(padded, axis=0)
+    # Each run of a column is a box one pixel wide; transposed, starts and ends pair up column by column.
+    columns, tops = np.nonzero(steps.T == 1)
+    _, bottoms = np.nonzero(steps.T == -1)
+    united = shapely.union_all(shapely.box(columns, tops, columns + 1, bottoms))
+    # Drops the points that the boxes left on straight edges.
+    return tuple(_ring(piece) for piece in _without_holes(shapely.simplify(united, 0)))
+
+
+def _without_holes(shape: Any) -> Iterator[Polygon]:
+    if isinstance(shape, (MultiPolygon, GeometryCollection)):
+        for part in shape.geoms:
+            yield from _without_holes(part)
+    elif isinstance(shape, Polygon) and not shape.is_empty:
+        if not shape.interiors:
+            yield shape
+            return
+        # Cut through the hole along a pixel edge, so that the pieces stay exact.
+        left, bottom, right, top = shape.bounds
+        hole_left, _, hole_right, _ = shape.interiors[0].bounds
+        cut = math.floor((hole_left + hole_right) / 2)
+        yield from _without_holes(shape.intersection(box(left, bottom, cut, top)))
+        yield from _without_holes(shape.intersection(box(cut, bottom, right, top)))
+
+
+def _ring(shape: Polygon) -> Ring:
+    points = np.asarray(shape.exterior.coords)[:-1]
+    return tuple(float(value) for value in points.flatten())
+
+
+def simplify(ring: Sequence[float], tolerance: float) -> Ring:
+    """The ring with fewer points, its outline moved by at most `tolerance` pixels (Douglas-Peucker)."""
+    return _ring(polygon(ring).simplify(tolerance, preserve_topology=True))

@@ -1,0 +1,1 @@
+"""Generator outputs into the workspace: scanning, metadata, duplicates."""

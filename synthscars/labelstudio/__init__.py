@@ -1,0 +1,1 @@
+"""A real Label Studio: its server, the project, push and pull."""

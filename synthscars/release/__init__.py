@@ -1,0 +1,1 @@
+"""Versioned releases: Parquet, card, manifest, splits."""

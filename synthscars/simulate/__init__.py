@@ -1,0 +1,1 @@
+"""Generator outputs with known artifacts, drawn for demos, tests and benchmarks."""
