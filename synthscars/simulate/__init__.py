@@ -1,1 +1,6 @@
-"""Generator outputs with known artifacts, drawn for demos, tests and benchmarks."""
+"""Simulated generator outputs whose artifacts are known, for demos, tests and benchmarks."""
+
+from synthscars.simulate.image import SimulatedImage, simulate_image
+from synthscars.simulate.write import read_truth, write_simulated
+
+__all__ = ["SimulatedImage", "read_truth", "simulate_image", "write_simulated"]

@@ -5,6 +5,8 @@ Everything is drawn at twice the size and scaled down once, so that edges are sm
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -53,8 +55,26 @@ class Canvas:
         self.width, self.height, self.light = width, height, light
         self.image = Image.new("RGB", (width * SCALE, height * SCALE))
         self.opaque: list[Points] = []
+        self._zoom = (1.0, 0.0, 0.0)
         self._texture_seed = texture_seed
         self._textures: dict[Texture, Pixels] = {}
+
+    @contextmanager
+    def zoomed(self, x: float, y: float, factor: float) -> Iterator[None]:
+        """Draw everything `factor` times as large around (x, y) for the length of a `with` block."""
+        before, self._zoom = self._zoom, (factor, x, y)
+        yield
+        self._zoom = before
+
+    def place(self, outline: Points) -> Points:
+        """Where `outline` comes to lie under the zoom in force."""
+        factor, x, y = self._zoom
+        return (outline - (x, y)) * factor + (x, y)
+
+    @property
+    def factor(self) -> float:
+        """The zoom in force."""
+        return self._zoom[0]
 
     def fill(
         self,
@@ -71,10 +91,12 @@ class Canvas:
     ) -> None:
         """Paint the inside of `outline`.
 
-        to: colour at the lower end (a vertical gradient). shade: how strongly edges towards the light are lit and
-        the others darkened, over `depth` pixels. blur: softness of the edge in pixels. amount: contrast of
-        the texture as a fraction.
+        to: colour at the lower end (a vertical gradient). shade: how strongly edges towards the light are
+        lit and the others darkened, over `depth` pixels. blur: softness of the edge in pixels. amount:
+        contrast of the texture as a fraction.
         """
+        outline, blur = self.place(outline), blur * self.factor
+        depth = depth * self.factor if depth is not None else None
         if alpha >= 0.999 and blur <= 1.5:
             self.opaque.append(outline)
         extent = outline.max(axis=0) - outline.min(axis=0)
@@ -100,40 +122,50 @@ class Canvas:
         if to is None and not shade and texture is None:
             self.image.paste(color, (x0, y0, x0 + width, y0 + height), mask)
             return
-        pixels = np.empty((height, width, 3), dtype=np.float32)
-        pixels[:] = color
+        pixels: Pixels = np.array(color, dtype=np.float32).reshape(1, 1, 3)
         if to is not None:
             top, bottom = float(outline[:, 1].min()) * SCALE - y0, float(outline[:, 1].max()) * SCALE - y0
             t = np.clip((np.arange(height, dtype=np.float32) - top) / max(bottom - top, 1.0), 0.0, 1.0)
-            pixels += t[:, None, None] * (np.array(to, dtype=np.float32) - np.array(color, dtype=np.float32))
+            pixels = (pixels + t[:, None, None] * (np.array(to) - pixels)).astype(np.float32)
+        factor = np.ones((height, width), dtype=np.float32)
         if shade:
-            pixels *= (1.0 + shade * self._lit(plain, reach))[:, :, None]
+            factor += np.float32(shade) * self._lit(plain, reach)
         if texture is not None:
-            pixels *= (1.0 + amount * self._texture(texture, x0, y0, width, height))[:, :, None]
-        layer = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            factor *= 1 + np.float32(amount) * self._texture(texture, x0, y0, width, height)
+        pixels = (pixels * factor[:, :, None]).astype(np.float32, copy=False)
+        np.clip(pixels, 0, 255, out=pixels)
+        layer = Image.fromarray(pixels.astype(np.uint8))
         self.image.paste(layer, (x0, y0), mask)
 
     def _lit(self, mask: Image.Image, reach: float) -> Pixels:
         """Values in [-1, 1], shape of the mask: positive on the side of the light, zero far from any edge."""
-        soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(reach * SCALE * 0.7)), dtype=np.float32) / 255
+        soft = np.asarray(
+            mask.filter(ImageFilter.GaussianBlur(reach * SCALE * 0.7)), dtype=np.float32
+        ) / np.float32(255)
         dx, dy = round(self.light[0] * reach * SCALE * 0.8), round(self.light[1] * reach * SCALE * 0.8)
         inner = np.roll(soft, (dy, dx), axis=(0, 1))
         outer = np.roll(soft, (-dy, -dx), axis=(0, 1))
-        lit: Pixels = inner - outer
-        return lit
+        return (inner - outer).astype(np.float32)
 
     def _texture(self, kind: Texture, x0: int, y0: int, width: int, height: int) -> Pixels:
         if kind not in self._textures:
             rng = np.random.default_rng([self._texture_seed, list(_TEXTURES).index(kind)])
-            noise = rng.standard_normal((512, 768), dtype=np.float32)
+            noise = rng.standard_normal((576, 832), dtype=np.float32)
             tile = Image.fromarray(np.clip(noise * 40 + 128, 0, 255).astype(np.uint8))
             blurred = tile.filter(ImageFilter.GaussianBlur(_TEXTURES[kind]))
             values = np.asarray(blurred, dtype=np.float32)
-            self._textures[kind] = np.clip((values - values.mean()) / max(float(values.std()), 1e-6), -2.5, 2.5)
+            values = np.clip((values - values.mean()) / max(float(values.std()), 1e-6), -2.5, 2.5)
+            values = np.concatenate([values, values[:, ::-1]], axis=1)  # mirrored, so that no seam shows
+            self._textures[kind] = np.concatenate([values, values[::-1]], axis=0).astype(np.float32)
         tile_values = self._textures[kind]
-        rows = np.arange(y0, y0 + height) % tile_values.shape[0]
-        columns = np.arange(x0, x0 + width) % tile_values.shape[1]
-        return tile_values[rows[:, None], columns[None, :]]
+        tile_height, tile_width = tile_values.shape
+        top, left = (y0 + 64) % tile_height, (x0 + 64) % tile_width
+        if top + height <= tile_height and left + width <= tile_width:
+            return tile_values[top : top + height, left : left + width]
+        rows = np.arange(top, top + height) % tile_height
+        columns = np.arange(left, left + width) % tile_width
+        found: Pixels = tile_values[rows[:, None], columns[None, :]]
+        return found
 
     def gradient(self, top: Color, bottom: Color) -> None:
         """Cover everything with a vertical gradient."""

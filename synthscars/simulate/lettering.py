@@ -15,12 +15,17 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _glyph(letter: str, size: int) -> Image.Image:
-    """One letter as an `L` image, cut to its advance and to the height of capitals; a little heavier than drawn."""
+    """One letter as an `L` image, as wide as its advance and as high as a capital; a little bolder."""
     font = _font(size)
     advance = max(1, round(font.getlength(letter)))
     image = Image.new("L", (advance + size // 8, round(size * 0.92)))
     ImageDraw.Draw(image).text(
-        (size // 16, round(size * 0.82)), letter, fill=255, font=font, anchor="ls", stroke_width=max(1, size // 28)
+        (size // 16, round(size * 0.82)),
+        letter,
+        fill=255,
+        font=font,
+        anchor="ls",
+        stroke_width=max(1, size // 28),
     )
     return image
 
@@ -34,14 +39,18 @@ def _scrambled(glyph: Image.Image, other: Image.Image, rng: np.random.Generator)
         glyph.paste(other.crop((0, 0, glyph.width, glyph.height // 2)), (0, 0))
     elif kind == 1:
         glyph = glyph.transpose(Transpose.FLIP_LEFT_RIGHT)
-        half = other.transpose(Transpose.FLIP_TOP_BOTTOM).crop((glyph.width // 2, 0, glyph.width, glyph.height))
+        half = other.transpose(Transpose.FLIP_TOP_BOTTOM).crop(
+            (glyph.width // 2, 0, glyph.width, glyph.height)
+        )
         glyph.paste(half, (glyph.width // 2, 0))
     elif kind == 2:
         glyph = ImageOps.flip(glyph)
         lower = other.crop((0, glyph.height // 2, glyph.width, glyph.height))
         glyph.paste(lower.rotate(180), (0, glyph.height // 2))
     else:
-        glyph = Image.fromarray(np.maximum(np.asarray(glyph.transpose(Transpose.FLIP_LEFT_RIGHT)), np.asarray(other)))
+        glyph = Image.fromarray(
+            np.maximum(np.asarray(glyph.transpose(Transpose.FLIP_LEFT_RIGHT)), np.asarray(other))
+        )
         glyph = glyph.rotate(float(rng.uniform(-25, 25)), Image.Resampling.BICUBIC)
     return glyph
 
@@ -63,4 +72,6 @@ def text_mask(text: str, width: float, height: float, scramble: int | None) -> I
         mask.paste(glyph, (at, 0))
         at += glyph.width
     factor = min(width / mask.width, height / mask.height)
-    return mask.resize((max(1, round(mask.width * factor)), max(1, round(mask.height * factor))), Image.Resampling.LANCZOS)
+    return mask.resize(
+        (max(1, round(mask.width * factor)), max(1, round(mask.height * factor))), Image.Resampling.LANCZOS
+    )

@@ -107,7 +107,15 @@ def rotate(outline: Points, x: float, y: float, degrees: float) -> Points:
     if degrees == 0:
         return outline
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return (outline - (x, y)) @ np.array([[c, s], [-s, c]]) + (x, y)
+    turned: Points = (outline - (x, y)) @ np.array([[c, s], [-s, c]]) + (x, y)
+    return turned
+
+
+def warped(x: float, y: float, r: float, phase: float, two: float, three: float) -> Points:
+    """A circle bent out of shape: waves of relative height `two` and `three`, two and three to the round."""
+    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    radius = r * (1 + two * np.sin(2 * turn + phase) + three * np.sin(3 * turn + 2 * phase))
+    return np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
 
 
 def mirror(outline: Points, x: float) -> Points:

@@ -1,7 +1,8 @@
 """What a scene is drawn on: the canvas, the light, the artifacts that are wanted, and where they came to lie.
 
-A scene asks `wants` or `choose` whether an artifact is to be planted, paints it if `plant` is set, and marks its
-outline either way. Nothing else may depend on `plant`, so that the same picture without its artifacts can be drawn.
+A scene asks `wants` or `choose` whether an artifact is to be planted, paints it if `plant` is set, and marks
+its outline either way. Nothing else may depend on `plant`, so that the same picture can be drawn without its
+artifacts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from synthscars.records import Ring
 from synthscars.simulate.canvas import SCALE, Canvas, Color
 from synthscars.simulate.lettering import text_mask
-from synthscars.simulate.shapes import Points, ellipse, pick, rectangle
+from synthscars.simulate.shapes import Points, ellipse, pick, points, rectangle
 
 _Item = TypeVar("_Item")
 
@@ -45,8 +46,9 @@ class Spot(NamedTuple):
 class Stage:
     """One picture in the making.
 
-    rng: draws everything about the scene. faults: names of the artifacts wanted (see `synthscars.simulate.texts`).
-    plant: whether they are painted. light_from: "left" or "right"; light_name: "the sun".
+    rng: draws everything about the scene. faults: names of the artifacts wanted, as in
+    `synthscars.simulate.texts`. plant: whether they are painted. light_from: "left" or "right".
+    light_name: as the texts call it, for example "the sun".
     """
 
     canvas: Canvas
@@ -86,11 +88,12 @@ class Stage:
 
     def mark(self, fault: str, *outlines: Points, **words: str) -> None:
         """Note where an artifact lies. What is painted opaquely from now on is cut out of its region."""
-        self.marks.append(Mark(fault, outlines, words, len(self.canvas.opaque)))
+        placed = tuple(self.canvas.place(outline) for outline in outlines)
+        self.marks.append(Mark(fault, placed, words, len(self.canvas.opaque)))
 
     def spot(self, place: str, outline: Points, *, detail: bool = False) -> None:
         """Name a surface for blotches and patches; what is painted opaquely from now on is cut out of it."""
-        self.spots.append(Spot(place, outline, detail, len(self.canvas.opaque)))
+        self.spots.append(Spot(place, self.canvas.place(outline), detail, len(self.canvas.opaque)))
 
     def cast(
         self,
@@ -101,8 +104,8 @@ class Stage:
         *,
         wrong: bool,
         thing: str,
-        length: float = 0.8,
-        flat: float = 0.16,
+        length: float = 0.75,
+        flat: float = 0.3,
         color: Color = (30, 24, 52),
         alpha: float = 0.36,
         blur: float = 1.6,
@@ -122,16 +125,28 @@ class Stage:
         self.canvas.fill(ellipse(x, base, half * 1.15, max(4.0, half * 0.2)), color, alpha=0.4, blur=3)
 
     def text(
-        self, text: str, x: float, y: float, width: float, height: float, color: Color, *, wrong: bool, thing: str
+        self,
+        text: str,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        color: Color,
+        *,
+        wrong: bool,
+        thing: str,
     ) -> None:
         """Letters centred on (x, y) inside a box of `width` by `height` pixels; `wrong`: scrambled."""
         scramble = int(self.rng.integers(2**31))
+        factor = self.canvas.factor
+        (x, y), width, height = self.canvas.place(points((x, y)))[0], width * factor, height * factor
         right = text_mask(text, width * SCALE, height * SCALE, None)
         mask = text_mask(text, width * SCALE, height * SCALE, scramble) if wrong and self.plant else right
         self.canvas.stamp(mask, x - mask.width / 2 / SCALE, y - mask.height / 2 / SCALE, color)
         if wrong:
             half_x, half_y = right.width / 2 / SCALE + 1, right.height / 2 / SCALE + 1
-            self.mark("text", rectangle(x - half_x, y - half_y, x + half_x, y + half_y), thing=thing, word=text)
+            box = rectangle(x - half_x, y - half_y, x + half_x, y + half_y)
+            self.marks.append(Mark("text", (box,), {"thing": thing}, len(self.canvas.opaque)))
 
     def region(self, mark: Mark | Spot) -> Any:
         """The visible part of a mark or a spot, as a shapely geometry (maybe empty) inside the image."""
@@ -158,7 +173,7 @@ def polygon_of(outline: Points) -> Any:
 
 def _grown(outline: Points, by: float) -> Points:
     """`outline` moved outwards by `by` pixels; the largest part if it falls apart."""
-    grown = polygon_of(outline).buffer(by)
+    grown: Any = polygon_of(outline).buffer(by)
     parts = max(getattr(grown, "geoms", [grown]), key=lambda part: part.area)
     return np.asarray(parts.exterior.coords, dtype=np.float64)[:-1]
 
@@ -167,11 +182,14 @@ def rings_of(region: Any) -> tuple[Ring, ...]:
     """The outer rings of a shapely geometry, largest first, without slivers, rounded to 1/100 pixel."""
     from shapely import Polygon
 
-    rings = []
+    rings: list[Ring] = []
     parts = [part for part in getattr(region, "geoms", [region]) if part.geom_type == "Polygon"]
     for part in sorted(parts, key=lambda part: -part.area):
-        slim = Polygon(part.exterior).simplify(0.25)
+        if part.area < _SMALLEST_PART:
+            continue
+        slim: Any = Polygon(part.exterior).simplify(0.25)
         corners = np.round(np.asarray(slim.exterior.coords, dtype=np.float64)[:-1], 2)
-        if part.area >= _SMALLEST_PART and Polygon(corners).is_valid:
-            rings.append(tuple(float(value) for value in corners.ravel()))
+        if not Polygon(corners.tolist()).is_valid:  # rounding made it touch itself
+            corners = np.asarray(part.exterior.coords, dtype=np.float64)[:-1]
+        rings.append(tuple(float(value) for value in corners.ravel()))
     return tuple(rings)

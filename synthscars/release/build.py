@@ -1,0 +1,261 @@
+"""Builds a release: records and images in, a folder that `datasets.load_dataset` opens out.
+
+The folder appears whole under `releases/` or not at all, and the same inputs give the same bytes, whatever
+the machine's speed, the number of workers or the day. At most one row group of images is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+import msgspec
+
+from synthscars import __version__
+from synthscars.problems import Problems, ReleaseError
+from synthscars.records import ImageRecord
+from synthscars.release.card import write_card
+from synthscars.release.manifest import (
+    MANIFEST_NAME,
+    ImageEntry,
+    InputFile,
+    Manifest,
+    encode_manifest,
+    read_manifest,
+    version_key,
+    versions,
+)
+from synthscars.release.prepare import Ready, find_images, fit_columns, usable
+from synthscars.release.shards import Shard, write_split
+from synthscars.release.splits import SPLITS, assign_splits, merge_groups
+from synthscars.taxonomy import load_taxonomy
+from synthscars.workspace import Workspace, atomic_file, atomic_folder, read_records
+
+Progress = Callable[[int], None]
+
+
+class ReleaseReport(msgspec.Struct, frozen=True):
+    """What was built. path: the release folder. Counts are those of its manifest."""
+
+    path: Path
+    version: str
+    images: int
+    artifacts: int
+    splits: dict[str, int]
+    left_out: dict[str, int]
+    bytes: int
+
+
+def build_release(
+    workspace: Workspace,
+    version: str,
+    problems: Problems,
+    *,
+    records: Path | None = None,
+    force: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ReleaseReport:
+    """Build `releases/<version>` from records and the original images, and report what it holds.
+
+    records: those of the newest pull if not given. Raters' answers are merged (`synthscars.consensus`);
+    images that nobody looked at or that were skipped are left out and counted. Images and artifacts that
+    cannot be used are set aside and added to `problems`. Images that an earlier version of the dataset holds
+    stay in their split. progress: called with 1 for every image that was looked at.
+
+    Holds the workspace's lock. Raises `UsageError` if `version` is not a version, `ReleaseError` if it exists
+    (and `force` is false) or nothing is left to release, `WorkspaceError` if there are no records.
+    """
+    target = workspace.release_dir(version)
+    source = workspace.latest_records() if records is None else records
+    with workspace.lock():
+        if target.exists() and not force:
+            raise ReleaseError(
+                f"release {version} exists already, and releases do not change",
+                fix="choose a higher version, or replace it with --force",
+            )
+        set_aside: dict[str, str] = {}
+        left_out: Counter[str] = Counter()
+        chosen = _choose(workspace, source, problems, set_aside, left_out)
+        ready = list(find_images(chosen, workspace, problems, set_aside, workers=workers, advance=progress))
+        left_out.update(set_aside.values())
+        if not ready:
+            counts = ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items()))
+            raise ReleaseError(
+                f"{source.name} holds no image that can be released ({counts or 'no records'})",
+                fix="annotate images and pull them, or mend the problems above",
+            )
+        earlier = _earlier(workspace, version)
+        by_split = _split(workspace, ready, earlier, problems)
+        inputs = _inputs(workspace, source, earlier)
+        with _replaced_folder(target) as folder:
+            manifest = _write(workspace, version, folder, by_split, inputs, left_out, set_aside, workers)
+    return ReleaseReport(
+        path=target,
+        version=version,
+        images=len(manifest.images),
+        artifacts=manifest.artifacts,
+        splits=manifest.splits,
+        left_out=manifest.left_out,
+        bytes=sum(shard.bytes for shard in manifest.files),
+    )
+
+
+def _choose(
+    workspace: Workspace,
+    source: Path,
+    problems: Problems,
+    set_aside: dict[str, str],
+    left_out: Counter[str],
+) -> Iterator[ImageRecord]:
+    """Adjudicated records that somebody looked at; counts the others in `left_out`."""
+    from synthscars.consensus import adjudicate
+
+    sound = usable(read_records(source), problems, set_aside)
+    for record in adjudicate(sound, problems, min_iou=workspace.settings.consensus.min_iou):
+        if record.status == "unlabelled":
+            left_out["unlabelled"] += 1
+        elif record.status == "skipped":
+            left_out[str(record.extra.get("skip_reason") or "skipped")] += 1
+        else:
+            yield fit_columns(record, problems)
+
+
+def _earlier(workspace: Workspace, version: str) -> str | None:
+    """The newest version that is older than this one."""
+    older = [name for name in versions(workspace.releases_dir) if version_key(name) < version_key(version)]
+    return older[-1] if older else None
+
+
+def _split(
+    workspace: Workspace, ready: list[Ready], earlier: str | None, problems: Problems
+) -> dict[str, list[Ready]]:
+    """The images of every split that has any, in the order of `SPLITS`; `group_id` is the merged group."""
+    settings = workspace.settings.release
+    records = [image.record for image in ready]
+    groups = merge_groups(records)
+    for record in records:
+        if record.split and record.split not in SPLITS:
+            problems.add(
+                "split.unknown",
+                f"its source puts it into the split {record.split!r}; assigned like the others",
+                image=record.image_id,
+                severity="warning",
+                fix=f"name one of {', '.join(SPLITS)}",
+            )
+    previous = read_manifest(workspace.release_dir(earlier)).images if earlier else {}
+    splits = assign_splits(
+        groups,
+        {"train": settings.train, "validation": settings.validation, "test": settings.test},
+        settings.seed,
+        prescribed={record.image_id: record.split for record in records},
+        previous={image_id: entry.split for image_id, entry in previous.items()},
+        problems=problems,
+    )
+    found: dict[str, list[Ready]] = defaultdict(list)
+    # In the order of their ids, so that the order of the records changes no byte.
+    for image in sorted(ready, key=lambda image: image.record.image_id):
+        image_id = image.record.image_id
+        record = msgspec.structs.replace(image.record, group_id=groups[image_id], split=splits[image_id])
+        found[splits[image_id]].append(msgspec.structs.replace(image, record=record))
+    for split in SPLITS:
+        if split not in found:
+            problems.add(
+                "split.empty",
+                f"no image is left for {split}, so the release does not have it",
+                severity="info",
+                fix="more images, or other shares in synthscars.toml",
+            )
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _inputs(workspace: Workspace, source: Path, earlier: str | None) -> dict[str, InputFile]:
+    files = {"records": source}
+    export = workspace.exports_dir / source.name.replace(".jsonl.zst", ".json.zst")
+    if source.parent.resolve() == workspace.records_dir and export.is_file():
+        files["export"] = export
+    if earlier:
+        files["previous_manifest"] = workspace.release_dir(earlier) / MANIFEST_NAME
+    return {role: InputFile(_name(workspace, path), _sha256(path)) for role, path in files.items()}
+
+
+def _name(workspace: Workspace, path: Path) -> str:
+    resolved = path.resolve()
+    inside = resolved.is_relative_to(workspace.root)
+    return resolved.relative_to(workspace.root).as_posix() if inside else path.name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(
+    workspace: Workspace,
+    version: str,
+    folder: Path,
+    by_split: dict[str, list[Ready]],
+    inputs: dict[str, InputFile],
+    left_out: Counter[str],
+    set_aside: dict[str, str],
+    workers: int | None,
+) -> Manifest:
+    settings = workspace.settings
+    images = [image for part in by_split.values() for image in part]
+    manifest = Manifest(
+        name=workspace.name,
+        version=version,
+        taxonomy_version=load_taxonomy().version,
+        artifacts=sum(len(image.record.artifacts) for image in images),
+        tools={
+            "synthscars": __version__,
+            **{name: installed_version(name) for name in ("pyarrow", "datasets")},
+        },
+        inputs=inputs,
+        settings={
+            "min_iou": settings.consensus.min_iou,
+            "seed": settings.release.seed,
+            "train": settings.release.train,
+            "validation": settings.release.validation,
+            "test": settings.release.test,
+        },
+        splits={split: len(part) for split, part in by_split.items()},
+        left_out=dict(sorted(left_out.items())),
+        set_aside=dict(sorted(set_aside.items())),
+        files=tuple(_shards(folder, by_split, workers)),
+        images={
+            image.record.image_id: ImageEntry(image.record.split, image.record.group_id) for image in images
+        },
+    )
+    with atomic_file(folder / MANIFEST_NAME) as file:
+        file.write(encode_manifest(manifest))
+    write_card(folder, manifest, [image.record for image in images], settings.release)
+    return manifest
+
+
+def _shards(folder: Path, by_split: dict[str, list[Ready]], workers: int | None) -> Iterable[Shard]:
+    for split, images in by_split.items():
+        yield from write_split(folder, split, images, workers=workers)
+
+
+@contextmanager
+def _replaced_folder(target: Path) -> Iterator[Path]:
+    """Like `atomic_folder`, but an older folder of that name makes way at the very end."""
+    aside = target.with_name(f".tmp-{secrets.token_hex(6)}-replaced-{target.name}")
+    try:
+        with atomic_folder(target) as folder:
+            yield folder
+            if target.exists():
+                target.rename(aside)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
+    if aside.exists():
+        shutil.rmtree(aside)

@@ -1,0 +1,253 @@
+"""What of the records can go into a release, and why the rest cannot.
+
+Nothing is dropped silently: whatever is set aside is reported as a problem that names the image and the
+region.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from synthscars import caption, geometry
+from synthscars.engine import map_ordered
+from synthscars.problems import FormatError, Problem, Problems
+from synthscars.records import Artifact, Generation, ImageRecord, Review, Ring
+from synthscars.release.features import MAX_INT, MAX_SEED
+from synthscars.taxonomy import load_taxonomy
+from synthscars.workspace import Workspace
+
+_Item = TypeVar("_Item", ImageRecord, Artifact, Review)
+_EMPTY_RINGS = frozenset({"polygon.few_points", "polygon.no_area"})
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """An image that can be released: its record, and the file with its original bytes."""
+
+    record: ImageRecord
+    path: Path
+    bytes: int
+
+
+def usable(
+    records: Iterable[ImageRecord], problems: Problems, left_out: dict[str, str]
+) -> Iterator[ImageRecord]:
+    """Records whose artifacts can all be rasterized; the others are reported and mended or set aside.
+
+    A ring without area adds nothing to its region and is dropped if the region has others; a ring that cannot
+    be read, or an artifact without any other ring, sets the artifact aside. An image that loses all artifacts
+    is set aside as well, because it must not count as clean. `left_out` gets image → code of the problem for
+    each image that is set aside.
+    """
+    seen: set[str] = set()
+    for record in records:
+        if record.image_id in seen:
+            problems.add(
+                "record.duplicate",
+                "the image has more than one record; only the first is used",
+                image=record.image_id,
+                fix="merge the records before the release",
+            )
+            continue
+        seen.add(record.image_id)
+        kept = tuple(
+            artifact
+            for artifact in (_usable_artifact(artifact, record, problems) for artifact in record.artifacts)
+            if artifact is not None
+        )
+        if record.artifacts and not kept:
+            problems.add(
+                "record.no_artifact_left",
+                "none of its artifacts can be used, and it must not count as clean",
+                image=record.image_id,
+                fix="draw the regions again",
+            )
+            left_out[record.image_id] = "record.no_artifact_left"
+            continue
+        yield record if kept == record.artifacts else _with(record, kept, problems)
+
+
+def _with(record: ImageRecord, kept: tuple[Artifact, ...], problems: Problems) -> ImageRecord:
+    """The record with fewer artifacts or rings, and a caption that names only what is left."""
+    text = record.caption
+    if text and len(kept) < len(record.artifacts):
+        left = {artifact.artifact_id for artifact in kept}
+        try:
+            scene, items = caption.parse(text, [artifact.phrase for artifact in record.artifacts])
+            pairs = zip(record.artifacts, items, strict=True)
+            text = caption.compose(scene, [item for artifact, item in pairs if artifact.artifact_id in left])
+        except (FormatError, ValueError):
+            problems.add(
+                "caption.stale",
+                "the caption still names an artifact that was set aside",
+                image=record.image_id,
+                severity="warning",
+                fix="write the caption again",
+            )
+    return msgspec.structs.replace(record, artifacts=kept, caption=text)
+
+
+def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems) -> Artifact | None:
+    kept: list[Ring] = []
+    region = f"artifact {artifact.artifact_id}"
+    if not artifact.polygons:
+        problems.add(
+            "artifact.no_polygon",
+            "it has no polygon",
+            image=record.image_id,
+            region=region,
+            fix="draw the region",
+        )
+        return None
+    broken = False
+    for number, ring in enumerate(artifact.polygons):
+        codes = dict(geometry.ring_faults(ring, record.width, record.height))
+        unusable = codes.keys() & geometry.UNUSABLE
+        lost = bool(unusable) and (len(artifact.polygons) == 1 or not unusable <= _EMPTY_RINGS)
+        broken |= lost
+        if not unusable:
+            kept.append(ring)
+        for code, what in codes.items():
+            problems.add(
+                code,
+                f"ring {number}: {what}",
+                image=record.image_id,
+                region=region,
+                severity="error" if lost else "warning",
+                fix="draw the region again" if unusable else "",
+            )
+    if broken:
+        return None
+    if not kept:
+        problems.add(
+            "artifact.no_polygon",
+            "none of its rings has an area",
+            image=record.image_id,
+            region=region,
+            fix="draw the region again",
+        )
+        return None
+    return (
+        artifact
+        if len(kept) == len(artifact.polygons)
+        else msgspec.structs.replace(artifact, polygons=tuple(kept))
+    )
+
+
+def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:
+    """The record with nothing in it that a column cannot hold; what does not fit is moved, not lost.
+
+    Labels that the taxonomy does not know become unknown and are kept in `extra`; numbers of the generation
+    that are too large go to its `parameters`. Both are reported as warnings.
+    """
+    taxonomy = load_taxonomy()
+    content = {"content_type": taxonomy.content_type_ids}
+    kinds = {"category": taxonomy.category_ids, "subtype": taxonomy.subtype_ids}
+
+    def fit(item: _Item, vocabularies: dict[str, tuple[str, ...]], region: str = "") -> _Item:
+        return _fit_labels(item, vocabularies, record.image_id, region, problems)
+
+    return msgspec.structs.replace(
+        fit(record, content),
+        artifacts=tuple(fit(item, kinds, f"artifact {item.artifact_id}") for item in record.artifacts),
+        reviews=tuple(fit(item, content, f"review of {item.rater_id}") for item in record.reviews),
+        generation=_fit_generation(record.generation, record.image_id, problems),
+    )
+
+
+def _fit_labels(
+    item: _Item, vocabularies: dict[str, tuple[str, ...]], image: str, region: str, problems: Problems
+) -> _Item:
+    strange: dict[str, str] = {}
+    for field, names in vocabularies.items():
+        value: str | None = getattr(item, field)
+        if value is None or value in names:
+            continue
+        strange[field] = value
+        problems.add(
+            "label.unknown",
+            f"{field.replace('_', ' ')} {value!r} is not in the taxonomy; kept in extra",
+            image=image,
+            region=region,
+            severity="warning",
+            fix=f"known are {', '.join(names)}",
+        )
+    if not strange:
+        return item
+    return msgspec.structs.replace(item, **dict.fromkeys(strange, None), extra={**strange, **item.extra})
+
+
+def _fit_generation(generation: Generation | None, image: str, problems: Problems) -> Generation | None:
+    if generation is None:
+        return None
+    limits = {
+        "seed": (0, MAX_SEED),
+        "steps": (-MAX_INT, MAX_INT),
+        "width": (-MAX_INT, MAX_INT),
+        "height": (-MAX_INT, MAX_INT),
+    }
+    moved = {
+        field: str(value)
+        for field, (least, most) in limits.items()
+        if (value := getattr(generation, field)) is not None and not least <= value <= most
+    }
+    if not moved:
+        return generation
+    for field, text in moved.items():
+        problems.add(
+            "generation.out_of_range",
+            f"{field} {text} does not fit its column; kept in the parameters",
+            image=image,
+            severity="warning",
+        )
+    return msgspec.structs.replace(
+        generation, **dict.fromkeys(moved, None), parameters={**moved, **generation.parameters}
+    )
+
+
+def find_images(
+    records: Iterable[ImageRecord],
+    workspace: Workspace,
+    problems: Problems,
+    left_out: dict[str, str],
+    *,
+    workers: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Iterator[Ready]:
+    """The records whose original bytes are in the workspace and unaltered; the others are reported."""
+
+    def look(record: ImageRecord) -> Ready | Problem:
+        fix = "ingest the original file again"
+        try:
+            path = workspace.find_image(record.image_id)
+        except FormatError as error:
+            return Problem(code="image.bad_id", what=error.message, image=record.image_id[:80])
+        if path is None:
+            return Problem(
+                code="image.missing", what="it is not in the workspace", image=record.image_id, fix=fix
+            )
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+        if digest != record.image_id:
+            return Problem(
+                code="image.altered",
+                what="its bytes are not the ones that were ingested (sha256 differs)",
+                file=path.relative_to(workspace.root).as_posix(),
+                image=record.image_id,
+                fix="remove this file and ingest the original again",
+            )
+        return Ready(record, path, size)
+
+    for record, found in map_ordered(lambda record: (record, look(record)), records, workers=workers):
+        if isinstance(found, Problem):
+            problems.extend([found])
+            left_out[record.image_id] = found.code
+        else:
+            yield found
+        if advance is not None:
+            advance(1)

@@ -1,0 +1,119 @@
+"""Small workspaces with images and records, ready to be released."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from PIL import Image
+
+from synthscars.images import sha256
+from synthscars.records import Artifact, Generation, ImageRecord, Review
+from synthscars.taxonomy import load_taxonomy
+from synthscars.workspace import Workspace, write_records
+
+
+def noise_png(seed: int, width: int = 48, height: int = 32) -> bytes:
+    """A PNG of noise: quickly made, never like another one."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sample_record(seed: int, data: bytes, width: int = 48, height: int = 32) -> ImageRecord:
+    """What one rater said about an image: none, one, two or three artifacts of varying kinds."""
+    taxonomy = load_taxonomy()
+    rng = np.random.default_rng([seed, 1])
+    artifacts = []
+    for number in range(seed % 4):
+        subtype = taxonomy.subtypes[(seed + number) % len(taxonomy.subtypes)]
+        x, y = rng.uniform(1, width - 20), rng.uniform(1, height - 12)
+        artifacts.append(
+            Artifact(
+                artifact_id=f"region-{number}",
+                category=subtype.category,
+                subtype=None if number == 2 else subtype.id,
+                polygons=((x, y, x + rng.uniform(2, 18), y + 0.5, x + 4, y + rng.uniform(1, 10)),),
+                phrase=f"the {subtype.name.lower()} at {number}",
+                explanation=f"Image {seed} shows what cannot be: {subtype.definition}",
+                rater_id="rater-1",
+                extra={"score": 0.5} if number else {},
+            )
+        )
+    status = "annotated" if artifacts else "clean"
+    content_type = taxonomy.content_type_ids[seed % 3] if seed % 5 else None
+    generation = Generation(
+        tool="automatic1111",
+        model=f"model-{seed % 2}",
+        prompt=f"prompt {seed} | with `marks`\nand lines",
+        seed=2**64 - 1 - seed,
+        steps=20,
+        cfg_scale=7.5,
+        parameters={"Clip skip": "2"},
+        raw={"parameters": f"prompt {seed}"},
+    )
+    return ImageRecord(
+        image_id=sha256(data),
+        file_name=f"image {seed}.png",
+        width=width,
+        height=height,
+        content_type=content_type,
+        status=status,
+        artifacts=tuple(artifacts),
+        reviews=(
+            Review(
+                rater_id="rater-1",
+                status=status,
+                content_type=content_type,
+                scene=f"Scene {seed}",
+                seconds=12.5 if seed % 2 else None,
+            ),
+        ),
+        generation=generation if seed % 3 else None,
+        source="sources | of noise" if seed % 2 else "",
+        license="CC0-1.0",
+        extra={"note": ["ü", seed]},
+    )
+
+
+def filled_workspace(root: Path, count: int = 24) -> Workspace:
+    """A workspace with `count` images and one file of records about them."""
+    workspace = Workspace.create(root, "noise")
+    add_records(workspace, range(count))
+    return workspace
+
+
+def add_records(workspace: Workspace, seeds: range) -> list[ImageRecord]:
+    """Add images, and a file of records about these images alone."""
+    records = []
+    for seed in seeds:
+        data = noise_png(seed)
+        record = sample_record(seed, data)
+        workspace.add_image(data, record.image_id, ".png")
+        records.append(record)
+    replace_records(workspace, records)
+    return records
+
+
+def replace_records(workspace: Workspace, records: list[ImageRecord]) -> Path:
+    """Write a newer file of records, which the next release is built from."""
+    path = workspace.next_numbered(workspace.records_dir, ".jsonl.zst")
+    write_records(path, records)
+    return path
+
+
+def folder_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its relative path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def changed(record: ImageRecord, **fields: object) -> ImageRecord:
+    """A copy of a record with some fields replaced."""
+    return msgspec.structs.replace(record, **fields)
