@@ -20,7 +20,7 @@ check: $(VENV)/.test-installed
 	rm -rf build/installed
 	$(BIN)/python -m pip install --quiet --no-deps --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p synthscars
-	PYTHONPATH=build/installed $(BIN)/lint-imports
+	cd build/installed && PYTHONPATH=. $(abspath $(BIN))/lint-imports --config $(CURDIR)/pyproject.toml
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff check --fix .

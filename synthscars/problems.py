@@ -25,7 +25,7 @@ import msgspec
 Severity = Literal["error", "warning", "info"]
 """`error`: the item was set aside. `warning`: used, but look at it. `info`: nothing is wrong."""
 
-_ORDER: dict[str, int] = {"error": 0, "warning": 1, "info": 2}
+_ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
 
 
 class SynthScarsError(Exception):

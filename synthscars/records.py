@@ -126,12 +126,14 @@ _Record = TypeVar("_Record", ImageRecord, Artifact, Review, Generation)
 _NESTED: dict[str, type[Artifact] | type[Review]] = {"artifacts": Artifact, "reviews": Review}
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder()
+_typed_decoder = msgspec.json.Decoder(ImageRecord)
 
 
 def encode_record(record: ImageRecord) -> bytes:
     """One line of JSON (UTF-8, no newline). Equal records give equal bytes.
 
-    Raises `FormatError` if a coordinate is not finite: JSON has no NaN, and a `null` would lose it.
+    Raises `FormatError` if a coordinate is not finite (JSON has no NaN, and a `null` would lose it), or if a
+    field has a value that `decode_record` would refuse.
     """
     for artifact in record.artifacts:
         if not all(math.isfinite(value) for ring in artifact.polygons for value in ring):
@@ -139,7 +141,29 @@ def encode_record(record: ImageRecord) -> bytes:
                 f"image {record.image_id}, artifact {artifact.artifact_id}: a coordinate is not finite",
                 fix="drop or mend the region before it becomes a record",
             )
-    return _encoder.encode(record)
+    try:
+        # As a reader gets it: 7 and 7.0, lists and tuples are equal to Python, but would be other bytes.
+        same = _typed_decoder.decode(_encoder.encode(record))
+    except (msgspec.ValidationError, TypeError, UnicodeEncodeError) as error:
+        raise FormatError(f"image {record.image_id}: {error}") from error
+    return _encoder.encode(_without_negative_zero(same))
+
+
+def _without_negative_zero(record: ImageRecord) -> ImageRecord:
+    if not any(
+        value == 0 and math.copysign(1, value) < 0
+        for artifact in record.artifacts
+        for ring in artifact.polygons
+        for value in ring
+    ):
+        return record
+    artifacts = tuple(
+        msgspec.structs.replace(
+            artifact, polygons=tuple(tuple(value + 0.0 for value in ring) for ring in artifact.polygons)
+        )
+        for artifact in record.artifacts
+    )
+    return msgspec.structs.replace(record, artifacts=artifacts)
 
 
 def decode_record(line: bytes | str, source: str = "record") -> ImageRecord:
@@ -158,7 +182,7 @@ def decode_record(line: bytes | str, source: str = "record") -> ImageRecord:
 
 
 def _from_dict(raw: dict[str, Any], kind: type[_Record]) -> _Record:
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    known = kind.__struct_encode_fields__
     unknown = {key: value for key, value in raw.items() if key not in known}
     fields = {key: value for key, value in raw.items() if key in known}
     for name, nested in _NESTED.items():
@@ -171,13 +195,19 @@ def _from_dict(raw: dict[str, Any], kind: type[_Record]) -> _Record:
             key: value if isinstance(value, str) else _encoder.encode(value).decode()
             for key, value in unknown.items()
         }
-        fields["parameters"] = {**texts, **(fields.get("parameters") or {})}
+        _merge(fields, "parameters", texts)
     elif unknown:
-        fields["extra"] = {**unknown, **(fields.get("extra") or {})}
+        _merge(fields, "extra", unknown)
     return msgspec.convert(fields, kind)
 
 
-def _nested(raw: Any, kind: type[Artifact] | type[Review] | type[Generation]) -> Any:
+def _merge(fields: dict[str, Any], name: str, unknown: dict[str, Any]) -> None:
+    known = fields.get(name, {})
+    # Anything but an object is left for the check of the types to refuse.
+    fields[name] = {**unknown, **known} if isinstance(known, dict) else known
+
+
+def _nested(raw: Any, kind: type[Any]) -> Any:
     return _from_dict(raw, kind) if isinstance(raw, dict) else raw
 
 

@@ -7,6 +7,7 @@ ids in a release.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TypeVar
@@ -104,10 +105,15 @@ def parse_taxonomy(text: str, source: str = "taxonomy") -> Taxonomy:
         raise FormatError(
             f"{source}: {error}", fix="compare it with the taxonomy.toml of synthscars"
         ) from error
-    for kind in (taxonomy.categories, taxonomy.subtypes, taxonomy.content_types):
-        _refuse_repeats(source, [entry.id for entry in kind], "id")
-    entries = (*taxonomy.categories, *taxonomy.subtypes, *taxonomy.content_types)
-    _refuse_repeats(source, [entry.hotkey for entry in entries], "hotkey")
+    for ids in (taxonomy.category_ids, taxonomy.subtype_ids, taxonomy.content_type_ids):
+        _refuse_repeats(source, ids, "id")
+    _refuse_repeats(
+        source,
+        [category.hotkey for category in taxonomy.categories]
+        + [subtype.hotkey for subtype in taxonomy.subtypes]
+        + [content_type.hotkey for content_type in taxonomy.content_types],
+        "hotkey",
+    )
     for subtype in taxonomy.subtypes:
         if subtype.category not in taxonomy.category_ids:
             raise FormatError(
@@ -116,7 +122,7 @@ def parse_taxonomy(text: str, source: str = "taxonomy") -> Taxonomy:
     return taxonomy
 
 
-def _refuse_repeats(source: str, values: list[str], field: str) -> None:
+def _refuse_repeats(source: str, values: Sequence[str], field: str) -> None:
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
         raise FormatError(f"{source}: {field} used more than once: {', '.join(repeated)}")

@@ -18,7 +18,6 @@ either the old state or the new one, and at worst a `.tmp-` file that the next w
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import secrets
@@ -223,7 +222,7 @@ class Workspace:
 
     def index_batches(self) -> list[Path]:
         """The ingest batches, oldest first."""
-        return sorted(self.index_dir.glob("*.parquet"))
+        return self.numbered(self.index_dir, ".parquet")
 
     def append_index(self, records: Iterable[ImageRecord]) -> Path:
         """Add one ingest batch. A record whose `image_id` is known adds a second name for that image."""
@@ -240,13 +239,14 @@ class Workspace:
             },
             schema=_index_schema(),
         )
-        path = self.index_dir / f"{len(self.index_batches()) + 1:06d}.parquet"
+        path = self.next_numbered(self.index_dir, ".parquet")
         with atomic_file(path) as file:
             pq.write_table(table, file, compression="zstd")
         return path
 
     def index_rows(self) -> Iterator[ImageRecord]:
         """Every ingested file, oldest first, also second names of an image that was known."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         for batch in self.index_batches():
@@ -254,10 +254,18 @@ class Workspace:
                 for rows in pq.ParquetFile(batch).iter_batches(columns=["record"]):
                     for line in rows.column("record").to_pylist():
                         yield decode_record(line, str(batch))
-            except OSError as error:
+            except (OSError, pa.ArrowInvalid) as error:
                 raise WorkspaceError(
                     f"{batch} cannot be read: {error}", fix="restore it from a backup"
                 ) from error
+
+    def index_names(self) -> Iterator[tuple[str, str]]:
+        """`(image_id, source)` of every ingested file, oldest first, without decoding the records."""
+        for batch in self.index_batches():
+            table = _read_table(batch, ["image_id", "source"])
+            yield from zip(
+                table.column("image_id").to_pylist(), table.column("source").to_pylist(), strict=True
+            )
 
     def images(self) -> Iterator[ImageRecord]:
         """Every image once, oldest first, unlabelled, under the name it was first ingested with."""
@@ -291,6 +299,16 @@ class Workspace:
     def release_dir(self, version: str) -> Path:
         """Where a release is kept. Raises `UsageError` if `version` is not like 1.2.3."""
         return self.releases_dir / check_version(version)
+
+
+def _read_table(batch: Path, columns: list[str]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(batch).read(columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise WorkspaceError(f"{batch} cannot be read: {error}", fix="restore it from a backup") from error
 
 
 def check_version(version: str) -> str:
@@ -334,14 +352,30 @@ def read_records(path: Path) -> Iterator[ImageRecord]:
 
     try:
         with path.open("rb") as file:
-            plain: IO[bytes] = file
-            if path.suffix == ".zst":
-                plain = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))  # type: ignore[arg-type]
-            for number, line in enumerate(plain, start=1):
+            lines = _decompressed_lines(file) if path.suffix == ".zst" else file
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield decode_record(line, f"{path}, line {number}")
-    except zstandard.ZstdError as error:
+    except (zstandard.ZstdError, EOFError) as error:
         raise FormatError(f"{path}: {error}", fix="pull again, or restore the file from a backup") from error
+
+
+def _decompressed_lines(file: IO[bytes]) -> Iterator[bytes]:
+    # Not `stream_reader`: it takes the end of the file for the end of the data, so a file that was cut short
+    # after a whole line would just seem to hold fewer records.
+    import zstandard
+
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    rest = b""
+    while chunk := file.read(zstandard.DECOMPRESSION_RECOMMENDED_INPUT_SIZE):
+        if frame.eof:
+            raise EOFError("something follows the end of the compressed data")
+        *lines, rest = (rest + frame.decompress(chunk)).split(b"\n")
+        yield from lines
+    if not frame.eof or frame.unused_data:
+        raise EOFError("the file is cut short" if not frame.eof else "something follows the compressed data")
+    if rest:
+        yield rest
 
 
 # Atomic writes
@@ -354,7 +388,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     Makes the folder if needed, replaces an older file, and is on disk when the block has ended.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}-{path.name}"[:200])
+    temporary = _temporary_beside(path)
     try:
         with temporary.open("xb") as file:
             yield file
@@ -373,7 +407,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises `WorkspaceError` if `path` exists already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}-{path.name}")
+    temporary = _temporary_beside(path)
     try:
         temporary.mkdir()
         yield temporary
@@ -383,6 +417,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_beside(path: Path) -> Path:
+    # Only the start of the name, so that it stays below the 255 bytes that a name may have.
+    return path.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}-{path.name[:40]}")
 
 
 def remove_temporary(folder: Path) -> None:

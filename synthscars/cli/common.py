@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr, so that `--json` can be piped.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-MAX_SHOWN = 50
-"""Problems printed to the terminal; `--json` has them all."""
+MAX_SHOWN = 10
+"""Problems of one code that are printed to the terminal; `--json` has them all."""
+
+_COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def workspace_option(command: _Command) -> _Command:
@@ -88,22 +91,29 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
 
 
 def show_problems(problems: Problems) -> None:
-    """Print the problems of a run as a list on stderr, errors first, and how many there are."""
+    """Print the problems of a run on stderr, errors first, and how many there are.
+
+    Of many problems with one code only the first are shown, so that one flood does not hide the rest.
+    """
     from rich.text import Text
 
     screen = console()
-    colours = {"error": "red", "warning": "yellow", "info": "cyan"}
-    for problem in problems.by_severity()[:MAX_SHOWN]:
-        line = Text(problem.severity, style=colours[problem.severity])
+    shown: Counter[str] = Counter()
+    for problem in problems.by_severity():
+        shown[problem.code] += 1
+        if shown[problem.code] > MAX_SHOWN:
+            continue
+        line = Text(problem.severity, style=_COLOURS[problem.severity])
         line.append(f" {problem.code}", style="bold")
-        line.append(
-            f"  {problem.where}: {problem.what}" if problem.where else f"  {problem.what}", style="default"
-        )
+        # The first digits of an image id are enough for a person; --json has all of them.
+        where = msgspec.structs.replace(problem, image=problem.image[:12]).where
+        line.append(f"  {where}: {problem.what}" if where else f"  {problem.what}", style="default")
         if problem.fix:
             line.append(f" → {problem.fix}", style="dim")
         screen.print(line)
-    if len(problems) > MAX_SHOWN:
-        screen.print(f"… and {len(problems) - MAX_SHOWN} more; --json lists them all")
+    for code, count in shown.items():
+        if count > MAX_SHOWN:
+            screen.print(f"… and {count - MAX_SHOWN} more {code}; --json lists them all")
     if len(problems):
         counts = ", ".join(f"{count} {severity}" for severity, count in problems.counts().items())
         screen.print(f"problems: {counts}")

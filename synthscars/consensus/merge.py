@@ -59,6 +59,7 @@ def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> Imag
                 f"drawn by {len(cluster)} of {len(reviews)} raters ({merged.phrase or 'no phrase'})",
                 severity="info",
                 fix="mark the right annotation as ground truth in Label Studio if it should stand",
+                file=record.file_name,
                 image=record.image_id,
                 region=f"region {merged.artifact_id} of {merged.rater_id}",
             )
@@ -76,6 +77,7 @@ def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> Imag
             f"{len(reviews)} raters, and neither a region nor 'no artifact' has a majority",
             severity="warning",
             fix="mark the right annotation as ground truth in Label Studio",
+            file=record.file_name,
             image=record.image_id,
         )
     scene = _most_common([review.scene for review in reviews if review.scene.strip()]) or ""

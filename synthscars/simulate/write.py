@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synthscars.problems import FormatError, UsageError
-from synthscars.records import ImageRecord, decode_record, encode_lines
+from synthscars.records import ImageRecord, encode_lines
 from synthscars.simulate.image import simulate_image
-from synthscars.workspace import atomic_file
+from synthscars.workspace import atomic_file, read_records
 
 TRUTH_NAME = "ground_truth.jsonl"
 
@@ -45,9 +45,6 @@ def write_simulated(
 def read_truth(path: Path) -> list[ImageRecord]:
     """Read what `write_simulated` wrote. Raises `FormatError` naming the file and the line."""
     try:
-        lines = path.read_bytes().splitlines()
+        return list(read_records(path))
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}", fix="run synthscars simulate first") from error
-    return [
-        decode_record(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()
-    ]

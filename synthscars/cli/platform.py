@@ -1,0 +1,202 @@
+"""`synthscars platform`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from synthscars.cli.common import (
+    console,
+    finish,
+    json_option,
+    output,
+    print_json,
+    progress,
+    show_problems,
+    workspace_option,
+)
+
+if TYPE_CHECKING:
+    from synthscars.workspace import Workspace
+
+
+@click.group()
+def platform() -> None:
+    """Run Label Studio, send it tasks, fetch annotations.
+
+    The server runs on this machine only (127.0.0.1), with its data in the workspace's platform/ folder.
+
+    \b
+    Examples:
+      synthscars platform up       # the first time, this also installs Label Studio
+      synthscars platform push
+      synthscars platform pull
+      synthscars platform down
+    """
+
+
+@platform.command()
+@workspace_option
+@click.option("--port", type=click.IntRange(1, 65535), help="Preferred port; the workspace's if not given.")
+@json_option
+def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
+    """Start Label Studio and prepare the project.
+
+    The first time, Label Studio is installed into an environment of its own in the user's cache folder (name
+    another one in SYNTHSCARS_LABEL_STUDIO_ENV), and an account is made; its password is in
+    platform/credentials.json.
+
+    \b
+    Example:
+      synthscars platform up --port 8090
+    """
+    from synthscars.labelstudio.client import connect
+    from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.server import start
+    from synthscars.labelstudio.status import platform_status
+
+    screen = console()
+    server, started = start(workspace, lambda line: screen.print(line, markup=False), port)
+    ensure_project(connect(workspace), workspace)
+    status = platform_status(workspace)
+    if as_json:
+        print_json(status)
+        return
+    screen = output()
+    screen.print(f"Label Studio {'runs' if started else 'was already running'} at {server.url}", markup=False)
+    screen.print(f"  project   {status.project_url}", markup=False)
+    screen.print(f"  account   {status.account}, password in {status.secrets}", markup=False)
+
+
+@platform.command()
+@workspace_option
+@json_option
+def down(workspace: Workspace, as_json: bool) -> None:
+    """Stop Label Studio. Nothing is lost; `up` starts it again.
+
+    \b
+    Example:
+      synthscars platform down
+    """
+    from synthscars.labelstudio.server import stop
+
+    stopped = stop(workspace)
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        output().print("Label Studio is stopped" if stopped else "Label Studio was not running")
+
+
+@platform.command()
+@workspace_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@json_option
+def push(workspace: Workspace, dry_run: bool, as_json: bool) -> None:
+    """Make a task of every image that has none yet.
+
+    Annotators see the picture and its file name, not the prompt or the generator. Pushing twice changes
+    nothing.
+
+    \b
+    Example:
+      synthscars platform push --dry-run
+    """
+    from synthscars.labelstudio.client import connect
+    from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.push import push as push_images
+    from synthscars.problems import Problems
+
+    problems = Problems()
+    client = connect(workspace)
+    with workspace.lock():
+        project = ensure_project(client, workspace)
+        total = sum(1 for _ in workspace.images())
+        with progress("sending images", total) as advance:
+            result = push_images(client, project, workspace, problems, dry_run=dry_run, advance=advance)
+    if as_json:
+        print_json({**_fields(result), "problems": problems.to_json()})
+    else:
+        would = "would be sent" if dry_run else "sent"
+        output().print(
+            f"{result.pushed} of {result.images} images {would}, {result.present} were there already"
+        )
+        if result.removed:
+            output().print(f"{result.removed} second tasks of the same image removed")
+        show_problems(problems)
+    finish(problems)
+
+
+@platform.command()
+@workspace_option
+@json_option
+def pull(workspace: Workspace, as_json: bool) -> None:
+    """Fetch all answers: the raw export into exports/, the records read from it into records/.
+
+    Regions that cannot be read are reported with task, image and region; everything else is used.
+
+    \b
+    Example:
+      synthscars platform pull --json
+    """
+    from synthscars.labelstudio.client import connect
+    from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.pull import pull as pull_answers
+    from synthscars.problems import Problems
+
+    problems = Problems()
+    client = connect(workspace)
+    with workspace.lock():
+        result = pull_answers(client, ensure_project(client, workspace), workspace, problems)
+    if as_json:
+        print_json({**_fields(result), "problems": problems.to_json()})
+    else:
+        what = "new" if result.is_new else "nothing new since"
+        statuses = ", ".join(f"{count} {status}" for status, count in result.statuses.items())
+        output().print(f"{what}: exports/{result.export} → records/{result.records}", markup=False)
+        output().print(
+            f"{result.images} images ({statuses}), {result.artifacts} regions by {result.raters} raters",
+            markup=False,
+        )
+        show_problems(problems)
+    finish(problems)
+
+
+@platform.command()
+@workspace_option
+@json_option
+def status(workspace: Workspace, as_json: bool) -> None:
+    """Say whether Label Studio runs, where, and how far the annotators are.
+
+    \b
+    Example:
+      synthscars platform status
+    """
+    from synthscars.labelstudio.status import platform_status
+
+    found = platform_status(workspace)
+    if as_json:
+        print_json(found)
+        return
+    screen = output()
+    if not found.running:
+        screen.print("Label Studio is not running; start it with `synthscars platform up`", markup=False)
+        return
+    for name, value in (
+        ("url", found.url),
+        ("project", f"{found.project}, {found.project_url}"),
+        ("tasks", f"{found.tasks}, {found.started} of them with answers"),
+        ("answers", f"{found.annotations} annotations, {found.skipped} skipped"),
+        ("account", f"{found.account}, password in {found.secrets}"),
+        ("people", ", ".join(found.people)),
+        ("log", found.log),
+    ):
+        screen.print(f"{name:9}{value}", markup=False)
+
+
+def _fields(result: object) -> dict[str, object]:
+    import msgspec
+
+    fields = msgspec.to_builtins(result)
+    assert isinstance(fields, dict)
+    return fields

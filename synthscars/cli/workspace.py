@@ -1,0 +1,133 @@
+"""`synthscars init` and `synthscars status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from synthscars.cli.common import json_option, output, print_json, workspace_option
+
+if TYPE_CHECKING:
+    from synthscars.workspace import Workspace
+
+_MOST = 10
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.option("--name", default="", help="The dataset's name; the folder's if not given.")
+@json_option
+def init(folder: Path, name: str, as_json: bool) -> None:
+    """Make a workspace: the folder in which everything of one dataset lives.
+
+    FOLDER is made if it does not exist, and must be empty if it does; without it, this folder is taken.
+
+    \b
+    Examples:
+      synthscars init my-scars
+      synthscars init my-scars --name "Scars of diffusion models"
+    """
+    from synthscars.workspace import CONFIG_NAME, Workspace
+
+    workspace = Workspace.create(folder, name)
+    if as_json:
+        print_json({"name": workspace.name, "workspace": str(workspace.root)})
+        return
+    screen = output()
+    screen.print(
+        f"made the workspace {workspace.name!r} in {folder}; its settings: {folder / CONFIG_NAME}",
+        markup=False,
+    )
+    screen.print(f"next: cd {folder} && synthscars ingest PATH/TO/IMAGES", markup=False)
+
+
+@click.command()
+@workspace_option
+@json_option
+def status(workspace: Workspace, as_json: bool) -> None:
+    """Say what is in the workspace.
+
+    \b
+    Examples:
+      synthscars status
+      synthscars status --json | jq .images
+    """
+    found = summary(workspace)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def summary(workspace: Workspace) -> dict[str, Any]:
+    """What is in a workspace, as JSON: counts of images and of everything that was made from them."""
+    images: set[str] = set()
+    rows = 0
+    origins: Counter[str] = Counter()
+    tools: Counter[str] = Counter()
+    models: Counter[str] = Counter()
+    for record in workspace.index_rows():
+        rows += 1
+        if record.image_id in images:
+            continue
+        images.add(record.image_id)
+        origins[record.origin] += 1
+        if record.origin == "synthetic":
+            generation = record.generation
+            tools[generation.tool if generation else ""] += 1
+            models[generation.model if generation else ""] += 1
+    quarantined = len(list(workspace.quarantine_dir.glob("*.json")))
+    releases = [path for path in workspace.releases_dir.glob("*.*.*") if path.is_dir()]
+    return {
+        "name": workspace.name,
+        "workspace": str(workspace.root),
+        "images": len(images),
+        "duplicates": rows - len(images),
+        "quarantined": quarantined,
+        "origins": _ranked(origins),
+        "tools": _ranked(tools),
+        "models": _ranked(models),
+        "exports": len(workspace.numbered(workspace.exports_dir, ".json.zst")),
+        "records": len(workspace.numbered(workspace.records_dir, ".jsonl.zst")),
+        "releases": sorted((path.name for path in releases), key=_version),
+    }
+
+
+def _ranked(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _version(name: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdecimal() else 0 for part in name.split("."))
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(found["name"]), box=None, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row(
+        "images", f"{found['images']:,}" + (f"  ({_listed(found['origins'])})" if found["images"] else "")
+    )
+    table.add_row("second names", f"{found['duplicates']:,}")
+    table.add_row("quarantined", f"{found['quarantined']:,}")
+    if found["tools"]:
+        table.add_row("generators", Text(_listed(found["tools"])))
+        table.add_row("models", Text(_listed(found["models"])))
+    table.add_row("Label Studio pulls", f"{found['exports']:,}")
+    table.add_row("records", f"{found['records']:,}")
+    table.add_row("releases", ", ".join(found["releases"]) or "none")
+    output().print(table)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    """The most frequent ones, and how many others there are."""
+    shown = [f"{name or 'unknown'} {count:,}" for name, count in list(counts.items())[:_MOST]]
+    if len(counts) > _MOST:
+        shown.append(f"and {len(counts) - _MOST} more")
+    return ", ".join(shown)

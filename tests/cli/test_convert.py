@@ -1,0 +1,168 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from synthscars.cli import main
+from synthscars.converters import formats
+from synthscars.converters.formats import FORMATS, by_suffix, detect
+from synthscars.problems import Problems, UsageError
+from synthscars.workspace import read_records
+
+GOLDEN = Path(__file__).parent.parent / "data" / "synthscars"
+TRAIN = GOLDEN / "train" / "annotations" / "train.json"
+
+
+def _convert(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["convert", *(str(argument) for argument in arguments)])
+
+
+def test_the_published_layout_becomes_records_and_comes_back_with_its_images(tmp_path: Path) -> None:
+    result = _convert(GOLDEN, tmp_path / "all.jsonl.zst")
+    assert result.exit_code == 0, result.output
+    assert "3 of 3 images, 4 artifacts" in result.stdout
+    assert "explanation.empty" in result.stderr
+    assert len(list(read_records(tmp_path / "all.jsonl.zst"))) == 3
+
+    result = _convert(tmp_path / "all.jsonl.zst", tmp_path / "back", "--images", GOLDEN)
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "back/train/annotations/train.json").read_bytes())
+    assert written == json.loads(TRAIN.read_bytes())
+    for name in ("dog.png", "sign.jpg"):
+        copied = tmp_path / "back" / "train" / "images" / name
+        assert copied.read_bytes() == (GOLDEN / "train" / "images" / name).read_bytes()
+
+
+def test_a_layout_is_copied_with_the_images_that_it_brings(tmp_path: Path) -> None:
+    result = _convert(GOLDEN, tmp_path / "copy")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "copy").rglob("images/*")) == [
+        "dog.png",
+        "hand.png",
+        "sign.jpg",
+    ]
+
+
+def test_json_says_what_was_done_and_what_was_wrong(tmp_path: Path) -> None:
+    result = _convert(TRAIN, tmp_path / "out.jsonl", "--json")
+    assert result.exit_code == 0
+    said = json.loads(result.stdout)
+    assert said == {
+        "source": str(TRAIN),
+        "from": "synthscars-json",
+        "target": str(tmp_path / "out.jsonl"),
+        "to": "records",
+        "images": 2,
+        "artifacts": 3,
+        "written": 2,
+        "problems": [],
+    }
+
+
+def test_what_was_set_aside_makes_exit_code_1_and_the_rest_is_converted(tmp_path: Path) -> None:
+    entries = json.loads(TRAIN.read_bytes())
+    entries[0]["0"]["refs"][0]["segmentation"] = [[1, 1, 2, 2, 3, 3]]
+    (tmp_path / "train.json").write_text(json.dumps(entries))
+    result = _convert(
+        tmp_path / "train.json", tmp_path / "out.jsonl", "--images", GOLDEN / "train" / "images"
+    )
+    assert result.exit_code == 1
+    assert "polygon.no_area" in result.stderr
+    assert "image 0, refs[0]" in result.stderr
+    assert len(list(read_records(tmp_path / "out.jsonl"))) == 2
+
+
+def test_label_studio_tasks_are_written_and_read_again(tmp_path: Path) -> None:
+    _convert(GOLDEN, tmp_path / "all.jsonl")
+    result = _convert(tmp_path / "all.jsonl", tmp_path / "tasks.json", "--to", "labelstudio")
+    assert result.exit_code == 0, result.output
+    assert detect(tmp_path / "tasks.json").name == "labelstudio"
+    result = _convert(tmp_path / "tasks.json", tmp_path / "again.jsonl")
+    assert result.exit_code == 0, result.output
+    before, after = (list(read_records(tmp_path / name)) for name in ("all.jsonl", "again.jsonl"))
+    assert [record.image_id for record in after] == [record.image_id for record in before]
+
+
+def test_images_of_unknown_size_are_not_written_where_sizes_are_needed(tmp_path: Path) -> None:
+    shutil.copy(TRAIN, tmp_path / "train.json")
+    result = _convert(tmp_path / "train.json", tmp_path / "tasks.json", "--to", "labelstudio", "--json")
+    assert result.exit_code == 1
+    codes = [problem["code"] for problem in json.loads(result.stdout)["problems"]]
+    assert codes == ["image.no_size", "image.no_size", "image.no_folder"]
+    assert json.loads((tmp_path / "tasks.json").read_bytes()) == []
+
+
+def test_a_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("mine")
+    result = _convert(TRAIN, tmp_path / "out.jsonl")
+    assert result.exit_code == 2
+    assert "exists already" in result.stderr
+    assert (tmp_path / "out.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([TRAIN, "out.json"], "say which: labelstudio, synthscars-json"),
+        ([TRAIN, "out.xml"], "does not tell the format"),
+        (["nowhere.json", "out.jsonl"], "does not exist"),
+        ([TRAIN, "out.jsonl", "--from", "coco"], "'coco' is not one of"),
+        (["a.jsonl", "b.jsonl.zst", "--images", "."], "neither format takes images"),
+        (["strange.json", "out.jsonl"], "the format cannot be told"),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_refused_and_says_what_would(
+    tmp_path: Path, monkeypatch, arguments: list, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text("")
+    (tmp_path / "strange.json").write_text('[{"a": 1, "b": 2}]')
+    result = _convert(*arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[", "[}", "[[[", "null", '{"images": [], "annotations": []}'])
+def test_a_file_of_no_known_format_is_not_guessed_at(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UsageError, match="cannot be told"):
+        detect(tmp_path / "a.json")
+
+
+def test_a_file_that_cannot_be_read_ends_with_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(TRAIN.read_text()[:-5])
+    result = _convert(tmp_path / "in.json", tmp_path / "out.jsonl")
+    assert result.exit_code == 3
+    assert "in.json" in result.stderr
+    assert "Traceback" not in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
+
+
+def test_formats_are_told_by_name_and_content(tmp_path: Path) -> None:
+    shutil.copy(TRAIN, tmp_path / "DATA.JSON")
+    assert detect(tmp_path / "DATA.JSON").name == "synthscars-json"
+    assert detect(GOLDEN).name == "synthscars-json"
+    assert by_suffix(Path("a.jsonl")).name == by_suffix(Path("a.JSONL.ZST")).name == "records"
+    assert by_suffix(Path("a.json.zst")).name == "labelstudio"
+    assert by_suffix(Path("folder")).name == "synthscars-json"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_says_what_it_holds_and_is_in_the_help(name: str) -> None:
+    assert FORMATS[name].capabilities().endswith(".")
+    result = _convert("--help")
+    assert result.exit_code == 0
+    assert f"{name} " in result.stdout
+    assert "Examples:" in result.stdout
+
+
+def test_the_formats_are_there_without_the_command_line(tmp_path: Path) -> None:
+    problems = Problems()
+    found = list(formats.read(GOLDEN, problems))
+    assert formats.write(found, tmp_path / "a.jsonl", problems) == 3
+    assert list(formats.read(tmp_path / "a.jsonl", problems)) == found
+    with pytest.raises(UsageError, match="there is no format 'coco'"):
+        formats.read(GOLDEN, problems, "coco")
