@@ -67,13 +67,20 @@ def parse(caption: str, phrases: Sequence[str] | None = None) -> Caption:
         raise FormatError(f"the caption does not start with {_OPENING!r}: {caption[:60]!r}")
     if caption.endswith("." + _NOTHING) and not phrases:
         return Caption(_scene(caption[len(_OPENING) : -len(_NOTHING)]), ())
-    scene, elaboration, rest = caption[len(_OPENING) :].partition("." + _ELABORATION)
-    if not elaboration:
+    bridge = "." + _ELABORATION
+    start = caption.find(bridge, len(_OPENING))
+    if start < 0:
         raise FormatError(f"the caption has no {_ELABORATION.strip()!r}: {caption[:60]!r}")
-    if not rest:
-        raise FormatError("the caption announces artifacts and names none")
-    items = _split_unknown(rest) if phrases is None else _split_known(rest, phrases)
-    return Caption(_scene(scene + "."), items)
+    while True:
+        rest = caption[start + len(bridge) :]
+        try:
+            items = _split_unknown(rest) if phrases is None else _split_known(rest, phrases)
+            return Caption(_scene(caption[len(_OPENING) : start + 1]), items)
+        except FormatError:
+            # The scene sentence may hold the words of the bridge: try the next place.
+            start = caption.find(bridge, start + 1)
+            if start < 0:
+                raise
 
 
 def _scene(sentence: str) -> str:
@@ -82,6 +89,10 @@ def _scene(sentence: str) -> str:
 
 
 def _split_known(rest: str, phrases: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    if not rest or not phrases:
+        raise FormatError(
+            "the caption announces artifacts and names none" if not rest else "the caption names artifacts"
+        )
     starts: list[int] = []
     position = 0
     for phrase in phrases:
@@ -90,16 +101,18 @@ def _split_known(rest: str, phrases: Sequence[str]) -> tuple[tuple[str, str], ..
             raise FormatError(f"the caption does not hold {phrase!r} in its place")
         starts.append(start)
         position = start + len(phrase) + 2
-    if starts and starts[0] != 0:
+    if starts[0] != 0:
         raise FormatError(f"the caption holds text before its first phrase: {rest[: starts[0]]!r}")
     ends = [*starts[1:], len(rest)]
     return tuple(
         (phrase, rest[start + len(phrase) + 2 : end])
-        for phrase, start, end in zip(phrases, starts, ends[: len(starts)], strict=True)
+        for phrase, start, end in zip(phrases, starts, ends, strict=True)
     )
 
 
 def _split_unknown(rest: str) -> tuple[tuple[str, str], ...]:
+    if not rest:
+        raise FormatError("the caption announces artifacts and names none")
     text = rest[1:]
     matches = list(_ITEM_START.finditer(text))
     if not rest.startswith(" ") or not matches or matches[0].start() != 0:

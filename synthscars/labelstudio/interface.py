@@ -6,7 +6,7 @@ import copy
 from importlib.resources import files
 from xml.etree import ElementTree
 
-from synthscars.converters.labelstudio import (
+from synthscars.converters.labelstudio_tasks import (
     CATEGORY,
     CONTENT_TYPE,
     SUBTYPE_PREFIX,
@@ -16,6 +16,20 @@ from synthscars.taxonomy import Category, ContentType, Subtype, Taxonomy
 
 TAXONOMY_MARK = "[taxonomy]"
 """The line of `guideline.md` that is replaced by the definitions of all categories and subtypes."""
+
+# Label Studio's page takes bullets, numbers and margins away, and its server every style attribute.
+_STYLES = {
+    "h1": "font-size: 1.5em; font-weight: 600; margin: 0 0 0.5em",
+    "h2": "font-size: 1.25em; font-weight: 600; margin: 1em 0 0.4em",
+    "h3": "font-size: 1.1em; font-weight: 600; margin: 0.8em 0 0.3em",
+    "p": "margin: 0.4em 0",
+    "ol": "list-style: decimal; padding-left: 1.6em; margin: 0.4em 0",
+    "ul": "list-style: disc; padding-left: 1.6em; margin: 0.4em 0",
+    "li": "margin: 0.25em 0",
+    "table": "border-collapse: collapse; margin: 0.5em 0",
+    "th": "text-align: left; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #888",
+    "td": "vertical-align: top; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #ccc",
+}
 
 
 def label_config(taxonomy: Taxonomy) -> str:
@@ -28,7 +42,9 @@ def label_config(taxonomy: Taxonomy) -> str:
     categories = _control(root, CATEGORY)
     for category in taxonomy.categories:
         ElementTree.SubElement(
-            categories, "Label", {**_shown(category), "background": category.color, "title": category.definition}
+            categories,
+            "Label",
+            {**_shown(category), "background": category.color, "title": category.definition},
         )
     content_types = _control(root, CONTENT_TYPE)
     for content_type in taxonomy.content_types:
@@ -39,7 +55,7 @@ def label_config(taxonomy: Taxonomy) -> str:
 
 
 def _fill_subtypes(root: ElementTree.Element, taxonomy: Taxonomy) -> None:
-    # One control per category, because Label Studio can hide a control by the region's label but not a choice.
+    # One control per category: Label Studio can hide a control by the region's label, but not a choice.
     pattern = _control(root, f"{SUBTYPE_PREFIX}CATEGORY")
     parent = next(element for element in root.iter() if pattern in list(element))
     position = list(parent).index(pattern)
@@ -72,10 +88,10 @@ def guideline_html(taxonomy: Taxonomy) -> str:
     if TAXONOMY_MARK not in text:
         raise FormatError(f"guideline.md: the line {TAXONOMY_MARK} is missing")
     # Raw HTML is shown as text: definitions come from a file that anybody may edit.
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(
-        text.replace(TAXONOMY_MARK, _definitions(taxonomy))
-    )
-    return str(html)
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    html = str(markdown.render(text.replace(TAXONOMY_MARK, _definitions(taxonomy))))
+    rules = "\n".join(f".synthscars {tag} {{ {style} }}" for tag, style in _STYLES.items())
+    return f'<style>\n{rules}\n</style>\n<div class="synthscars">\n{html}</div>\n'
 
 
 def _definitions(taxonomy: Taxonomy) -> str:

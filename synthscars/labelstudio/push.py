@@ -1,0 +1,125 @@
+"""Images of the workspace become tasks: one task per image, however often it is pushed or interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from synthscars.converters.labelstudio import task_data
+from synthscars.labelstudio.client import Client, translated
+from synthscars.labelstudio.project import Project
+from synthscars.problems import Problems
+from synthscars.records import ImageRecord
+from synthscars.workspace import Workspace
+
+BATCH = 1000
+"""Tasks per request. Each request is one transaction of the server."""
+
+
+class PushResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push did. `removed`: second tasks of an image, without answers, that were taken away."""
+
+    images: int
+    present: int
+    pushed: int
+    removed: int = 0
+    dry_run: bool = False
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A task on the server. `answers`: annotations and drafts of any kind."""
+
+    id: int
+    image_id: str
+    answers: int
+
+
+def push(
+    client: Client,
+    project: Project,
+    workspace: Workspace,
+    problems: Problems,
+    *,
+    dry_run: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> PushResult:
+    """Make a task of every image of the workspace that has none yet.
+
+    advance: called with the number of images done, for a progress bar. Images whose file is missing become
+    problems. Call it with the workspace locked. Raises `PlatformError` if the server refuses.
+    """
+    existing = {task.image_id for task in list_tasks(client, project)}
+    images = list(workspace.images())
+    waiting = [record for record in images if record.image_id not in existing]
+    advance(len(images) - len(waiting))
+    pushed = 0
+    for start in range(0, len(waiting), BATCH):
+        batch = waiting[start : start + BATCH]
+        tasks = [{"data": data} for data in _data(workspace, batch, problems)]
+        if tasks and not dry_run:
+            client.request(
+                "POST", f"/api/projects/{project.id}/import", params={"return_task_ids": "false"}, json=tasks
+            )
+        pushed += len(tasks)
+        advance(len(batch))
+    removed = 0 if dry_run else remove_repeated(client, project)
+    present = len(images) - len(waiting)
+    return PushResult(images=len(images), present=present, pushed=pushed, removed=removed, dry_run=dry_run)
+
+
+def list_tasks(client: Client, project: Project) -> Iterator[Task]:
+    """Every task of the project that names an image."""
+    fields = "id,data,total_annotations,cancelled_annotations,draft_exists"
+    for entry in client.pages("/api/tasks/", project=project.id, page_size=BATCH, include=fields):
+        image_id = entry["data"].get("image_id") if isinstance(entry.get("data"), dict) else None
+        if isinstance(image_id, str) and image_id:
+            yield Task(int(entry["id"]), image_id, _answers(entry))
+
+
+def image_url(workspace: Workspace, image_id: str) -> str | None:
+    """Where the server hands out an image of the workspace, `None` if its file is missing."""
+    path = workspace.find_image(image_id)
+    if path is None:
+        return None
+    return f"/data/local-files/?d={quote('images/' + path.relative_to(workspace.images_dir).as_posix())}"
+
+
+def remove_repeated(client: Client, project: Project) -> int:
+    """Take away second tasks of an image, unless somebody has answered both; returns how many.
+
+    They come from a push that was killed while the server was still working on its request.
+    """
+    by_image: dict[str, list[Task]] = {}
+    for task in list_tasks(client, project):
+        by_image.setdefault(task.image_id, []).append(task)
+    removed = 0
+    for tasks in by_image.values():
+        for task in sorted(tasks, key=lambda task: (-task.answers, task.id))[1:]:
+            if not task.answers:
+                with translated():
+                    client.sdk.tasks.delete(id=str(task.id))
+                removed += 1
+    return removed
+
+
+def _answers(entry: dict[str, Any]) -> int:
+    counts = (entry.get("total_annotations"), entry.get("cancelled_annotations"), entry.get("draft_exists"))
+    return sum(int(count or 0) for count in counts)
+
+
+def _data(workspace: Workspace, batch: list[ImageRecord], problems: Problems) -> Iterator[dict[str, Any]]:
+    for record in batch:
+        url = image_url(workspace, record.image_id)
+        if url is None:
+            problems.add(
+                "image.missing",
+                "the file is not in the workspace any more",
+                file=record.file_name,
+                image=record.image_id,
+                fix="ingest it again",
+            )
+        else:
+            yield task_data(record, url)

@@ -1,0 +1,465 @@
+import copy
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import artifacts, records, reviews
+
+from synthscars.converters import labelstudio
+from synthscars.converters.labelstudio_tasks import results
+from synthscars.problems import FormatError, Problems
+from synthscars.records import Artifact, ImageRecord, Review, encode_record
+
+BASE = ImageRecord(image_id="ab" * 32, file_name="a.png", width=200, height=100)
+BOX = (20.0, 10.0, 60.0, 10.0, 60.0, 50.0)
+HAND = Artifact(
+    artifact_id="r1",
+    category="structure",
+    subtype="deformed",
+    polygons=(BOX,),
+    phrase="the left hand",
+    explanation="It has six fingers.",
+    rater_id="rater-3",
+)
+SEEN = Review(rater_id="rater-3", status="annotated", content_type="human", scene="A person.")
+
+
+def task_of(record: ImageRecord) -> dict[str, Any]:
+    task = labelstudio.task(record, "/data/a.png", Problems())
+    return {"id": 7, **json.loads(msgspec.json.encode(task))}
+
+
+def annotated() -> dict[str, Any]:
+    """A task with one region of one rater, as the server exports it."""
+    return task_of(msgspec.structs.replace(BASE, artifacts=(HAND,), reviews=(SEEN,)))
+
+
+def read_one(*tasks: Any, images: dict[str, ImageRecord] | None = None) -> tuple[ImageRecord, Problems]:
+    problems = Problems()
+    (record,) = labelstudio.read(list(tasks), problems, images)
+    return record, problems
+
+
+def codes(problems: Problems) -> list[str]:
+    return [problem.code for problem in problems]
+
+
+def items_of(task: dict[str, Any]) -> list[dict[str, Any]]:
+    items = task["annotations"][0]["result"]
+    assert isinstance(items, list)
+    return items
+
+
+@st.composite
+def answered_records(draw: st.DrawFn) -> ImageRecord:
+    """Records as Label Studio can hold them: accounts as raters, regions only of raters who drew some."""
+    base = draw(records(max_artifacts=0))
+    numbers = draw(st.lists(st.integers(0, 10**6), max_size=3, unique=True))
+    answers: list[Review] = []
+    regions: list[Artifact] = []
+    for number in numbers:
+        review = msgspec.structs.replace(draw(reviews(f"rater-{number}")), extra={})
+        if review.status == "skipped":
+            review = Review(rater_id=review.rater_id, status="skipped", seconds=review.seconds)
+        elif review.status == "annotated":
+            count = draw(st.integers(1, 3))
+            # The same ids for every rater: they are unique per rater only.
+            found = [draw(artifacts(base.width, base.height, f"r{index}")) for index in range(count)]
+            regions += [
+                msgspec.structs.replace(one, rater_id=review.rater_id, votes=None, agreement=None, extra={})
+                for one in found
+            ]
+        answers.append(review)
+    return msgspec.structs.replace(base, artifacts=tuple(regions), reviews=tuple(answers), extra={})
+
+
+@given(answered_records())
+def test_what_every_rater_answered_survives_writing_and_reading(record: ImageRecord) -> None:
+    problems = Problems()
+    buffer = io.BytesIO()
+    labelstudio.write([record], buffer, problems)
+    (found,) = labelstudio.read(io.BytesIO(buffer.getvalue()), problems, {record.image_id: record})
+    assert not problems.failed
+    assert [plain(one) for one in found.artifacts] == [plain(one) for one in record.artifacts]
+    for before, after in zip(record.artifacts, found.artifacts, strict=True):
+        for ring, again in zip(before.polygons, after.polygons, strict=True):
+            assert again == pytest.approx(ring, rel=0, abs=1e-9)
+    assert [msgspec.structs.replace(one, extra={}) for one in found.reviews] == list(record.reviews)
+    # Everything that Label Studio never saw comes from what is known about the image.
+    assert (found.generation, found.group_id, found.split) == (
+        record.generation,
+        record.group_id,
+        record.split,
+    )
+
+
+def plain(artifact: Artifact) -> Artifact:
+    rings = tuple(tuple(0.0 for _ in ring) for ring in artifact.polygons)
+    return msgspec.structs.replace(artifact, polygons=rings, extra={})
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["polygonlabels", "textarea", "relation", "\ud800", 10**400, -1, {"id": None}]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_nonsense_anywhere_in_a_task_never_ends_the_reading_nor_touches_other_images(
+    data: st.DataObject,
+) -> None:
+    spoiled = annotated()
+    holder: Any = spoiled
+    key: Any = data.draw(st.sampled_from(sorted(holder)))
+    while isinstance(holder[key], (dict, list)) and holder[key] and data.draw(st.integers(0, 5)):
+        holder = holder[key]
+        options = sorted(holder) if isinstance(holder, dict) else range(len(holder))
+        key = data.draw(st.sampled_from(options))
+    holder[key] = data.draw(JSON_VALUES)
+    other = msgspec.structs.replace(BASE, image_id="cd" * 32, artifacts=(HAND,), reviews=(SEEN,))
+    problems = Problems()
+    images = {record.image_id: record for record in (BASE, other)}
+    tasks = [spoiled, task_of(other)]
+    found = {record.image_id: record for record in labelstudio.read(tasks, problems, images)}
+    assert found[other.image_id].artifacts == (HAND,)
+    for record in found.values():
+        encode_record(record)
+    # Whatever became of the spoiled region, somebody is told, unless its answer is still whole.
+    spoiled_record = found.get(BASE.image_id)
+    if spoiled_record is None:
+        assert problems.failed
+    elif not spoiled_record.artifacts:
+        assert len(problems) or spoiled_record.status in ("unlabelled", "skipped")
+
+
+def test_texts_are_joined_by_region_id_whatever_their_order() -> None:
+    second = msgspec.structs.replace(HAND, artifact_id="r2", phrase="the right hand", explanation="It melts.")
+    task = task_of(msgspec.structs.replace(BASE, artifacts=(HAND, second), reviews=(SEEN,)))
+    task["annotations"][0]["result"].reverse()
+    record, problems = read_one(task)
+    texts = {one.artifact_id: (one.phrase, one.explanation) for one in record.artifacts}
+    assert texts == {
+        "r1": ("the left hand", "It has six fingers."),
+        "r2": ("the right hand", "It melts."),
+    }
+    assert not len(problems)
+
+
+def test_percent_become_pixels_of_the_upright_image() -> None:
+    task = annotated()
+    points = items_of(task)[0]["value"]["points"]
+    assert points == [[10.0, 10.0], [30.0, 10.0], [30.0, 50.0]]
+    record, _ = read_one(task)
+    assert record.artifacts[0].polygons == (BOX,)
+
+
+def test_a_size_that_was_swapped_by_orientation_is_read_upright_and_reported_once() -> None:
+    task = annotated()
+    for item in items_of(task):
+        if "original_width" in item:
+            item["original_width"], item["original_height"] = 100, 200
+    record, problems = read_one(task)
+    assert record.artifacts[0].polygons == (BOX,)
+    assert codes(problems) == ["image.size_swapped"]
+
+
+def test_the_size_in_the_workspace_counts_more_than_the_one_in_the_task() -> None:
+    known = msgspec.structs.replace(BASE, width=400, height=200)
+    record, problems = read_one(annotated(), images={BASE.image_id: known})
+    assert (record.width, record.height) == (400, 200)
+    assert record.artifacts[0].polygons == (tuple(2 * value for value in BOX),)
+    assert "image.size_differs" in codes(problems)
+
+
+def test_looked_at_and_clean_is_not_unlabelled() -> None:
+    clean = Review(rater_id="rater-1", status="clean")
+    assert read_one(task_of(msgspec.structs.replace(BASE, reviews=(clean,))))[0].status == "clean"
+    assert read_one(task_of(BASE))[0].status == "unlabelled"
+
+
+def test_an_empty_answer_is_clean_but_reported() -> None:
+    task = task_of(BASE)
+    task["annotations"] = [{"id": 1, "completed_by": 1, "result": [], "was_cancelled": False}]
+    record, problems = read_one(task)
+    assert (record.status, codes(problems)) == ("clean", ["annotation.empty"])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["skipped"], "skipped"),
+        (["skipped", "clean"], "clean"),
+        (["clean", "skipped", "annotated"], "annotated"),
+        ([], "unlabelled"),
+    ],
+)
+def test_the_status_of_an_image_follows_from_all_its_raters(statuses: list[Any], expected: str) -> None:
+    answers = [Review(rater_id=f"rater-{number}", status=status) for number, status in enumerate(statuses)]
+    regions = [
+        msgspec.structs.replace(HAND, rater_id=one.rater_id) for one in answers if one.status == "annotated"
+    ]
+    record, _ = read_one(
+        task_of(msgspec.structs.replace(BASE, reviews=tuple(answers), artifacts=tuple(regions)))
+    )
+    assert record.status == expected
+    assert [review.status for review in record.reviews] == statuses
+
+
+def test_regions_in_a_skipped_answer_are_not_used_but_kept() -> None:
+    task = annotated()
+    task["annotations"][0]["was_cancelled"] = True
+    record, _ = read_one(task)
+    assert (record.status, record.artifacts) == ("skipped", ())
+    assert record.reviews[0].extra["result"] == items_of(task)
+
+
+def test_who_answered_may_be_a_number_or_an_object_and_no_address_is_kept() -> None:
+    task = annotated()
+    task["annotations"][0]["completed_by"] = {"id": 3, "email": "ada@example.org"}
+    earlier = copy.deepcopy(task["annotations"][0])
+    earlier.update(id=1, updated_at="2001-01-01T00:00:00Z")
+    task["annotations"][0].update(id=2, updated_at="2002-01-01T00:00:00Z")
+    task["annotations"].append(earlier)
+    record, _ = read_one(task)
+    assert record.raters == ("rater-3",)
+    assert b"ada@example.org" not in encode_record(record)
+
+
+def test_of_several_answers_of_one_rater_the_latest_counts_and_the_earlier_are_kept() -> None:
+    task = annotated()
+    latest = task["annotations"][0]
+    latest.update(id=9, updated_at="2026-02-02T00:00:00Z")
+    earlier = {"id": 12, "completed_by": 3, "result": [], "updated_at": "2026-02-01T00:00:00Z"}
+    task["annotations"].append(earlier)
+    record, problems = read_one(task)
+    assert record.artifacts == (HAND,)
+    assert codes(problems) == ["annotation.repeated"]
+    (review,) = record.reviews
+    assert review.extra["annotation_id"] == 9
+    assert [one["id"] for one in review.extra["earlier_annotations"]] == [12]
+
+
+def test_two_tasks_of_one_image_are_read_as_one() -> None:
+    other = task_of(msgspec.structs.replace(BASE, reviews=(Review(rater_id="rater-4", status="clean"),)))
+    record, problems = read_one(annotated(), {**other, "id": 8})
+    assert record.raters == ("rater-3", "rater-4")
+    assert codes(problems) == ["task.repeated"]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [],
+        [[1, 1], [2, 2]],
+        "x",
+        None,
+        [[1, 1], [2, 2], [3, float("nan")]],
+        [[1, 1], [2, 2], [3]],
+        [[1, 1], [2, 2], ["3", 3]],
+        [[1, 1], [2, 2], [True, 3]],
+        [[1, 1], [2, 2], [1e400, 3]],
+        [[1, 1], [2, 2], 5],
+    ],
+)
+def test_a_bad_polygon_costs_its_region_only_and_is_kept_raw(points: Any) -> None:
+    second = msgspec.structs.replace(HAND, artifact_id="r2")
+    task = task_of(msgspec.structs.replace(BASE, artifacts=(HAND, second), reviews=(SEEN,)))
+    items_of(task)[0]["value"]["points"] = points
+    record, problems = read_one(task)
+    assert [one.artifact_id for one in record.artifacts] == ["r2"]
+    (problem,) = problems
+    assert (problem.code, problem.severity, problem.image) == ("region.bad_polygon", "error", BASE.image_id)
+    assert problem.region == "r1"
+    assert "task 7" in problem.file
+    (rejected,) = record.extra["rejected_regions"]
+    assert rejected["region_id"] == "r1"
+    assert [item["from_name"] for item in rejected["items"]] == [
+        "category",
+        "phrase",
+        "explanation",
+        "subtype_structure",
+    ]
+
+
+def test_an_image_whose_every_region_is_bad_is_neither_clean_nor_annotated() -> None:
+    task = annotated()
+    items_of(task)[0]["value"]["points"] = []
+    record, problems = read_one(task)
+    assert record.status == "unlabelled"
+    assert record.reviews[0].status == "annotated"
+    assert problems.failed
+
+
+def test_what_cannot_be_held_is_reported_and_kept_raw() -> None:
+    task = annotated()
+    brush = {"id": "b1", "type": "brushlabels", "from_name": "brush", "value": {"format": "rle", "rle": [1]}}
+    relation = {"type": "relation", "from_id": "r1", "to_id": "b1", "direction": "right"}
+    items_of(task).extend([brush, relation])
+    record, problems = read_one(task)
+    assert record.artifacts == (HAND,)
+    assert codes(problems) == ["result.not_read", "result.not_read"]
+    kept = record.reviews[0].extra["other_results"]
+    assert {json.dumps(item, sort_keys=True) for item in kept} == {
+        json.dumps(item, sort_keys=True) for item in (brush, relation)
+    }
+
+
+def test_missing_texts_are_warned_of_and_the_region_is_kept() -> None:
+    bare = msgspec.structs.replace(HAND, phrase="", explanation="")
+    record, problems = read_one(task_of(msgspec.structs.replace(BASE, artifacts=(bare,), reviews=(SEEN,))))
+    assert record.artifacts == (bare,)
+    assert sorted(codes(problems)) == ["region.no_explanation", "region.no_phrase"]
+    assert not problems.failed
+
+
+def test_a_text_in_several_entries_becomes_lines() -> None:
+    task = annotated()
+    for item in items_of(task):
+        if item["from_name"] == "explanation":
+            item["value"]["text"] = ["It has six fingers.", " And no nails."]
+    record, _ = read_one(task)
+    assert record.artifacts[0].explanation == "It has six fingers.\n And no nails."
+
+
+def test_names_are_understood_where_a_hand_made_interface_lacks_the_ids() -> None:
+    task = annotated()
+    for item in items_of(task):
+        if item["from_name"] == "category":
+            item["value"]["polygonlabels"] = ["Structure"]
+        elif item["from_name"] == "subtype_structure":
+            item["value"]["choices"] = ["Incomplete or redundant"]
+    record, _ = read_one(task)
+    assert (record.artifacts[0].category, record.artifacts[0].subtype) == (
+        "structure",
+        "incomplete_redundant",
+    )
+
+
+def test_two_labels_on_a_region_keep_the_first_and_say_so() -> None:
+    task = annotated()
+    items_of(task)[0]["value"]["polygonlabels"] = ["physics", "structure"]
+    record, problems = read_one(task)
+    assert record.artifacts[0].category == "physics"
+    assert record.artifacts[0].extra["category_choices"] == ["physics", "structure"]
+    assert codes(problems) == ["region.category"]
+
+
+def test_an_artifact_of_several_rings_is_one_artifact_again() -> None:
+    other = (100.0, 10.0, 120.0, 10.0, 120.0, 50.0)
+    split = msgspec.structs.replace(HAND, polygons=(BOX, other, BOX))
+    record, problems = read_one(task_of(msgspec.structs.replace(BASE, artifacts=(split,), reviews=(SEEN,))))
+    assert record.artifacts == (split,)
+    assert not len(problems)
+
+
+def test_a_part_that_a_rater_described_otherwise_stays_an_artifact_of_its_own() -> None:
+    split = msgspec.structs.replace(HAND, polygons=(BOX, BOX))
+    task = task_of(msgspec.structs.replace(BASE, artifacts=(split,), reviews=(SEEN,)))
+    for item in items_of(task):
+        if item["id"] == "r1~2" and item["from_name"] == "phrase":
+            item["value"]["text"] = ["the right hand"]
+    record, _ = read_one(task)
+    assert [one.artifact_id for one in record.artifacts] == ["r1", "r1~2"]
+
+
+def test_tasks_that_name_no_image_or_an_unknown_one_are_set_aside_with_a_problem() -> None:
+    problems = Problems()
+    foreign = {**annotated(), "id": 8, "data": {"image_id": "../../etc/passwd"}}
+    nameless = {"id": 9, "data": {"image": "x.png"}}
+    found = list(labelstudio.read([annotated(), foreign, nameless, 5], problems, {BASE.image_id: BASE}))
+    assert [record.image_id for record in found] == [BASE.image_id]
+    assert codes(problems) == ["task.unknown_image", "task.no_image_id", "task.no_image_id"]
+
+
+def test_raters_without_an_account_become_predictions() -> None:
+    model = msgspec.structs.replace(HAND, rater_id="legion")
+    problems = Problems()
+    task = labelstudio.task(msgspec.structs.replace(BASE, artifacts=(model,)), "/data/a.png", problems)
+    assert task["annotations"] == []
+    assert task["predictions"][0]["model_version"] == "legion"
+    assert codes(problems) == ["rater.no_account"]
+
+
+def test_task_data_hold_nothing_that_would_bias_the_annotator() -> None:
+    assert set(labelstudio.task_data(BASE, "/data/a.png")) == {
+        "image",
+        "image_id",
+        "file_name",
+        "width",
+        "height",
+    }
+
+
+def test_result_items_are_what_label_studio_itself_would_store() -> None:
+    shape, phrase, explanation, subtype, *whole = results([HAND], SEEN, 200, 100)
+    value = {"points": [[10.0, 10.0], [30.0, 10.0], [30.0, 50.0]], "closed": True}
+    common = {
+        "id": "r1",
+        "to_name": "image",
+        "original_width": 200,
+        "original_height": 100,
+        "image_rotation": 0,
+    }
+    assert shape == {
+        **common,
+        "from_name": "category",
+        "type": "polygonlabels",
+        "value": {**value, "polygonlabels": ["structure"]},
+    }
+    assert phrase["value"] == {**value, "text": ["the left hand"]}
+    assert explanation["value"] == {**value, "text": ["It has six fingers."]}
+    assert (subtype["from_name"], subtype["value"]["choices"]) == ("subtype_structure", ["deformed"])
+    assert [item["from_name"] for item in whole] == ["content_type", "scene"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"id": 1}', b"\xff\xfe", b"[" * 100_000])
+def test_a_file_that_is_no_list_of_tasks_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "000001.json"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=r"000001\.json"):
+        list(labelstudio.read(path, Problems()))
+
+
+def test_a_compressed_export_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "000001.json.zst"
+    whole = zstandard.compress(json.dumps([annotated()]).encode())
+    path.write_bytes(whole)
+    assert len(list(labelstudio.read(path, Problems()))) == 1
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FormatError):
+        list(labelstudio.read(path, Problems()))
+
+
+def test_not_a_number_in_a_file_spoils_its_region_only(tmp_path: Path) -> None:
+    task = annotated()
+    items_of(task)[0]["value"]["points"][0][0] = float("nan")
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task]), encoding="utf-8")
+    assert "NaN" in path.read_text(encoding="utf-8")
+    problems = Problems()
+    (record,) = labelstudio.read(path, problems)
+    assert codes(problems) == ["region.bad_polygon"]
+    assert b'"nan"' in encode_record(record)
+
+
+def test_a_written_file_can_be_read_back(tmp_path: Path) -> None:
+    record = msgspec.structs.replace(BASE, artifacts=(HAND,), reviews=(SEEN,))
+    path = tmp_path / "tasks.json"
+    assert (
+        labelstudio.write([record, msgspec.structs.replace(BASE, image_id="cd" * 32)], path, Problems()) == 2
+    )
+    first, second = labelstudio.read(path, Problems())
+    assert (first.artifacts, second.status) == ((HAND,), "unlabelled")

@@ -1,0 +1,116 @@
+"""What a person does: log in, draw, type, submit, in a real browser on a real server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthscars.labelstudio.client import connect
+from synthscars.labelstudio.people import add_person
+from synthscars.labelstudio.project import ensure_project
+from synthscars.labelstudio.pull import pull
+from synthscars.labelstudio.push import list_tasks, push
+from synthscars.problems import Problems
+from synthscars.records import ImageRecord
+from synthscars.workspace import Workspace, read_records
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+CORNERS = ((0.2, 0.2), (0.6, 0.25), (0.55, 0.7), (0.25, 0.6))
+
+pytestmark = [
+    pytest.mark.platform,
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium"
+    ),
+]
+
+
+@pytest.fixture
+def page() -> Any:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        try:
+            yield browser.new_page(viewport={"width": 1440, "height": 900})
+        finally:
+            browser.close()
+
+
+def test_what_a_person_draws_and_types_in_the_browser_is_pulled(
+    served: tuple[Workspace, list[ImageRecord]], page: Any
+) -> None:
+    workspace, truth = served
+    record = truth[4]
+    client = connect(workspace)
+    project = ensure_project(client, workspace)
+    push(client, project, workspace, Problems())
+    task = next(task for task in list_tasks(client, project) if task.image_id == record.image_id)
+    person = add_person(workspace, client, "cleo@example.org")
+
+    page.goto(f"{client.url}/user/login/")
+    page.fill("input[name=email]", person.account.email)
+    page.fill("input[name=password]", person.account.password)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_load_state("networkidle")
+    page.goto(f"{client.url}/projects/{project.id}/data?task={task.id}")
+    page.wait_for_selector(".konvajs-content")
+    page.wait_for_timeout(1000)
+    picture = page.locator(".konvajs-content").first.bounding_box()
+    page.keyboard.press("2")
+    for x, y in (*CORNERS, CORNERS[0]):
+        page.mouse.click(picture["x"] + x * picture["width"], picture["y"] + y * picture["height"])
+        page.wait_for_timeout(200)
+    inputs = page.locator("[data-testid=textarea-region-input]")
+    inputs.nth(0).click()
+    page.keyboard.insert_text("the left “hand” 🖐")
+    page.keyboard.press("Enter")
+    inputs.nth(1).click()
+    page.keyboard.insert_text("It has six fingers; اليد.")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    # Choosing the subtype needs the region selected: the list does not do that.
+    page.mouse.click(picture["x"] + 0.4 * picture["width"], picture["y"] + 0.45 * picture["height"])
+    page.wait_for_timeout(500)
+    assert page.get_by_text("Incomplete or redundant").is_visible()
+    assert not page.get_by_text("Artistic style").is_visible()  # belongs to another category
+    page.keyboard.press("d")
+    page.keyboard.press("7")
+    page.wait_for_timeout(300)
+    if "SYNTHSCARS_SCREENSHOTS" in os.environ:
+        page.screenshot(path=Path(os.environ["SYNTHSCARS_SCREENSHOTS"]) / "labeling.png")
+    with page.expect_response(
+        lambda answer: "/annotations" in answer.url and answer.request.method == "POST"
+    ) as submitted:
+        page.click("[data-testid=bottombar-submit-button]")
+    assert submitted.value.status == 201
+
+    problems = Problems()
+    pull(client, project, workspace, problems)
+    (found,) = [one for one in read_records(workspace.latest_records()) if one.image_id == record.image_id]
+    (artifact,) = [one for one in found.artifacts if one.rater_id == person.rater_id]
+    assert (artifact.phrase, artifact.explanation) == ("the left “hand” 🖐", "It has six fingers; اليد.")
+    assert (artifact.category, artifact.subtype) == ("structure", "incomplete_redundant")
+    (review,) = [one for one in found.reviews if one.rater_id == person.rater_id]
+    assert (review.status, review.content_type) == ("annotated", "human")
+    expected = [
+        side * part
+        for corner in CORNERS
+        for side, part in zip((found.width, found.height), corner, strict=True)
+    ]
+    # A click hits whole pixels of the screen.
+    assert artifact.polygons[0] == pytest.approx(expected, abs=2 * found.width / picture["width"])
+    assert not [problem for problem in problems if problem.image == record.image_id]

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+from platform_images import fill
+
+from synthscars.converters import labelstudio as converter
+from synthscars.labelstudio.pull import parse_export, parse_missing, store_export
+from synthscars.problems import FormatError, Problems
+from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.workspace import Workspace, read_records
+
+
+def export_of(records: list[ImageRecord]) -> bytes:
+    """What the server would send if one rater had drawn the true artifacts."""
+    tasks = []
+    for number, record in enumerate(records, start=1):
+        artifacts = [msgspec.structs.replace(one, rater_id="rater-2") for one in record.artifacts]
+        reviews = (Review(rater_id="rater-2", status="annotated" if artifacts else "clean"),)
+        answered = msgspec.structs.replace(record, artifacts=tuple(artifacts), reviews=reviews)
+        tasks.append({"id": number, **converter.task(answered, "/data/x.png", Problems())})
+    return msgspec.json.encode(tasks)
+
+
+def close_to(found: Artifact, true: Artifact) -> bool:
+    rings = zip(found.polygons, true.polygons, strict=True)
+    return (found.phrase, found.explanation, found.category, found.subtype) == (
+        true.phrase,
+        true.explanation,
+        true.category,
+        true.subtype,
+    ) and all(abs(a - b) < 1e-9 for one, other in rings for a, b in zip(one, other, strict=True))
+
+
+def test_an_export_is_kept_byte_for_byte_and_once(workspace: Workspace, tmp_path: Path) -> None:
+    raw = b'[ {"id": 1, "data": {}} ]\n'
+    first = store_export(workspace, raw)
+    assert first == workspace.exports_dir / "000001.json.zst"
+    assert zstandard.ZstdDecompressor().stream_reader(first.open("rb")).read() == raw
+    assert store_export(workspace, raw) == first
+    file = tmp_path / "raw.json"
+    for changed in (raw + b" ", raw[:-1], b""):
+        file.write_bytes(changed)
+        assert store_export(workspace, file) != first
+    assert len(list(workspace.exports_dir.iterdir())) == 4
+    # An older state that comes back is a new export: exports tell what was pulled when.
+    assert store_export(workspace, raw).name == "000005.json.zst"
+
+
+def test_the_bytes_do_not_depend_on_how_the_export_came(workspace: Workspace, tmp_path: Path) -> None:
+    raw = json.dumps([{"id": number} for number in range(200_000)]).encode()
+    other = Workspace.create(tmp_path / "other")
+    file = tmp_path / "raw.json"
+    file.write_bytes(raw)
+    assert store_export(workspace, raw).read_bytes() == store_export(other, file).read_bytes()
+    assert store_export(workspace, file).name == "000001.json.zst"
+
+
+def test_records_hold_what_was_drawn_and_what_ingest_knew(workspace: Workspace) -> None:
+    truth = fill(workspace, 4)
+    problems = Problems()
+    path = parse_export(workspace, store_export(workspace, export_of(truth)), problems)
+    assert path == workspace.latest_records() == workspace.records_dir / "000001.jsonl.zst"
+    assert not len(problems)
+    for found, true in zip(read_records(path), truth, strict=True):
+        assert (found.image_id, found.status) == (true.image_id, true.status)
+        assert found.generation == true.generation
+        assert len(found.artifacts) == len(true.artifacts)
+        assert all(map(close_to, found.artifacts, true.artifacts))
+    assert {record.status for record in truth} >= {"annotated"}
+
+
+def test_a_pull_that_was_killed_between_storing_and_reading_is_made_up_for(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    truth = fill(workspace, 3)
+    raw = export_of(truth)
+    store_export(workspace, raw)
+    store_export(workspace, raw + b"\n")
+    parsed = parse_missing(workspace, Problems())
+    assert [path.name for path in parsed] == ["000001.jsonl.zst", "000002.jsonl.zst"]
+    assert parse_missing(workspace, Problems()) == []
+    undisturbed = Workspace.create(tmp_path / "undisturbed")
+    fill(undisturbed, 3)
+    parse_export(undisturbed, store_export(undisturbed, raw), Problems())
+    assert undisturbed.latest_records().read_bytes() == parsed[0].read_bytes()
+
+
+def test_reading_again_gives_the_same_bytes(workspace: Workspace) -> None:
+    export = store_export(workspace, export_of(fill(workspace, 3)))
+    first = parse_export(workspace, export, Problems()).read_bytes()
+    assert parse_export(workspace, export, Problems()).read_bytes() == first
+
+
+def test_an_export_that_cannot_be_read_leaves_no_records_behind(workspace: Workspace) -> None:
+    export = store_export(workspace, b"<html>502 Bad Gateway</html>")
+    with pytest.raises(FormatError, match=r"000001\.json\.zst"):
+        parse_export(workspace, export, Problems())
+    assert not workspace.records_dir.exists() or not list(workspace.records_dir.iterdir())

@@ -1,0 +1,366 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import records
+
+from synthscars.images import sha256
+from synthscars.problems import FormatError, UsageError, WorkspaceError
+from synthscars.records import ImageRecord
+from synthscars.workspace import (
+    CONFIG_NAME,
+    Settings,
+    Workspace,
+    atomic_file,
+    atomic_folder,
+    check_version,
+    read_records,
+    remove_temporary,
+    write_records,
+)
+
+RECORD = ImageRecord(image_id="ab" * 32, file_name="a.png", width=8, height=8, source="folder")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "scars")
+
+
+# Create and open
+
+
+def test_a_new_workspace_is_opened_with_its_defaults(tmp_path: Path) -> None:
+    made = Workspace.create(tmp_path / "deep" / "scars")
+    opened = Workspace.open(tmp_path / "deep" / "scars")
+    assert opened.settings == made.settings == Settings(name="scars")
+    assert opened.root == tmp_path / "deep" / "scars"
+    assert opened.release_dir("1.0.0").parent == opened.root / "releases"
+
+
+def test_an_empty_folder_becomes_a_workspace_under_any_name(tmp_path: Path) -> None:
+    name = 'Scars "of" \\ 手 \n 👩‍🎨'
+    assert Workspace.create(tmp_path, name).name == name
+    assert Workspace.open(tmp_path).name == name
+
+
+def test_a_folder_that_is_a_workspace_or_holds_anything_is_left_alone(tmp_path: Path, workspace) -> None:
+    with pytest.raises(WorkspaceError, match="is a workspace already"):
+        Workspace.create(workspace.root)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "note.txt").write_text("mine")
+    with pytest.raises(WorkspaceError, match="not an empty folder"):
+        Workspace.create(tmp_path / "full")
+    with pytest.raises(WorkspaceError, match="not an empty folder"):
+        Workspace.create(tmp_path / "full" / "note.txt")
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["note.txt"]
+
+
+def test_opening_what_is_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(WorkspaceError, match="is not a workspace") as caught:
+            Workspace.open(path)
+        assert "synthscars init" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = ", "Invalid value"),
+        ("", "name"),
+        ("name = 3", "name"),
+        ('name = "a"\n[platform]\nport = "eighty"', "port"),
+        ('name = "a"\ntitel = "typing error"', "titel"),
+        ('name = "a"\n[release]\nlicence = "mit"', "licence"),
+        ('name = "a"\nworkspace_version = 2', "workspace_version 2"),
+        (b"name = '\xff\xfe'", "utf-8"),
+    ],
+)
+def test_damaged_settings_are_refused_with_file_and_field(
+    tmp_path: Path, text: str | bytes, said: str
+) -> None:
+    (tmp_path / CONFIG_NAME).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(WorkspaceError, match=said) as caught:
+        Workspace.open(tmp_path)
+    assert str(tmp_path / CONFIG_NAME) in str(caught.value)
+    assert caught.value.fix
+
+
+# Lock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from synthscars.workspace import Workspace
+with Workspace.open(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_that_another_process_holds_is_refused_and_ends_with_that_process(workspace) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(workspace.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(WorkspaceError, match="another synthscars command") as caught, workspace.lock():
+            pass
+        assert str(workspace.root) in str(caught.value)
+        assert caught.value.fix
+    finally:
+        other.kill()
+        other.communicate()
+    with workspace.lock():
+        pass
+
+
+def test_a_lock_is_free_again_after_an_error(workspace) -> None:
+    with pytest.raises(ValueError, match="oops"), workspace.lock():
+        raise ValueError("oops")
+    with workspace.lock():
+        pass
+
+
+def test_taking_the_lock_clears_away_what_a_killed_writer_left(workspace) -> None:
+    workspace.add_image(b"data", RECORD.image_id, ".png")
+    left = [
+        workspace.root / ".tmp-1-a",
+        workspace.root / "index" / ".tmp-2-b",
+        workspace.root / "releases" / ".tmp-3-c" / "data.parquet",
+        workspace.root / "images" / "ab" / ".tmp-4-d",
+    ]
+    servers_own = workspace.platform_dir / ".tmp-5-e"
+    for path in (*left, servers_own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    with workspace.lock():
+        assert not any(path.exists() for path in left)
+    assert servers_own.exists()
+    assert workspace.find_image(RECORD.image_id) is not None
+
+
+# Images
+
+
+def test_an_image_is_kept_once_under_its_id(workspace) -> None:
+    data = b"\x89PNG bytes"
+    path = workspace.add_image(data, sha256(data), ".png")
+    inode = path.stat().st_ino
+    assert workspace.add_image(data, sha256(data), ".png") == path
+    assert path.stat().st_ino == inode
+    assert workspace.find_image(sha256(data)) == path
+    assert path.read_bytes() == data
+    assert path.relative_to(workspace.root).parts == ("images", sha256(data)[:2], f"{sha256(data)}.png")
+
+
+def test_an_image_that_is_not_there_is_not_found(workspace) -> None:
+    assert workspace.find_image("cd" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("image_id", "suffix"),
+    [
+        ("", ".png"),
+        ("../../../etc/passwd", ".png"),
+        ("ab" * 31 + "..", ".png"),
+        ("ab" * 32 + "/..", ".png"),
+        ("AB" * 32, ".png"),
+        ("ab" * 33, ".png"),
+        ("ab" * 32 + "\n", ".png"),
+        ("ab" * 32, "/../../x"),
+        ("ab" * 32, ""),
+        ("ab" * 32, ".png/../../x"),
+        ("ab" * 32, ".png\n"),
+    ],
+)
+def test_only_a_sha256_makes_a_path(workspace, image_id: str, suffix: str) -> None:
+    with pytest.raises(FormatError, match="not an image id"):
+        workspace.image_path(image_id, suffix)
+
+
+@given(st.text(max_size=70))
+def test_no_text_leads_out_of_the_images_folder(text: str) -> None:
+    workspace = Workspace(Path("/w"), Settings(name="w"))
+    try:
+        path = workspace.image_path(text, ".png")
+    except FormatError:
+        return
+    assert os.path.normpath(path) == str(path)
+    assert path.is_relative_to("/w/images")
+
+
+# Index and numbered files
+
+
+def test_index_batches_are_appended_and_read_in_order(workspace) -> None:
+    assert list(workspace.index_rows()) == []
+    second_name = msgspec.structs.replace(RECORD, file_name="copy.png")
+    other = msgspec.structs.replace(RECORD, image_id="cd" * 32)
+    first = workspace.append_index([RECORD])
+    before = first.read_bytes()
+    workspace.append_index(iter([second_name, other]))
+    assert [path.name for path in workspace.index_batches()] == ["000001.parquet", "000002.parquet"]
+    assert list(workspace.index_rows()) == [RECORD, second_name, other]
+    assert list(workspace.images()) == [RECORD, other]
+    assert first.read_bytes() == before
+
+
+@settings(max_examples=20)
+@given(st.lists(records(max_artifacts=1), max_size=2))
+def test_any_records_survive_the_index(tmp_path_factory, some: list[ImageRecord]) -> None:
+    workspace = Workspace.create(tmp_path_factory.mktemp("index"))
+    workspace.append_index(some)
+    assert list(workspace.index_rows()) == some
+
+
+def test_what_another_writer_has_half_done_is_not_read(workspace) -> None:
+    workspace.append_index([RECORD])
+    with atomic_file(workspace.index_dir / "000002.parquet") as file:
+        file.write(b"half")
+        file.flush()
+        assert list(workspace.index_rows()) == [RECORD]
+        assert workspace.append_index([RECORD]).name == "000002.parquet"
+
+
+def test_a_damaged_index_batch_is_named(workspace) -> None:
+    path = workspace.append_index([RECORD])
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(WorkspaceError, match=r"000001\.parquet") as caught:
+        list(workspace.index_rows())
+    assert caught.value.fix
+
+
+def test_numbered_files_go_on_after_the_last(workspace) -> None:
+    suffix = ".jsonl.zst"
+    assert workspace.next_numbered(workspace.records_dir, suffix).name == "000001.jsonl.zst"
+    with pytest.raises(WorkspaceError, match="no records yet") as caught:
+        workspace.latest_records()
+    assert "platform pull" in caught.value.fix
+    for name in ("000001.jsonl.zst", "000009.jsonl.zst", "notes.jsonl.zst", "000010.json"):
+        (workspace.records_dir).mkdir(exist_ok=True)
+        (workspace.records_dir / name).write_bytes(b"")
+    assert workspace.latest_records().name == "000009.jsonl.zst"
+    assert workspace.next_numbered(workspace.records_dir, suffix).name == "000010.jsonl.zst"
+
+
+@pytest.mark.parametrize("version", ["0.0.0", "0.1.0", "1.0.0", "10.20.30"])
+def test_a_version_is_taken_as_it_is(version: str) -> None:
+    assert check_version(version) == version
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["", "1", "1.0", "v1.0.0", "1.0.0.0", "01.0.0", "1.0.0-rc1", "../1.0.0", "1.0.0\n", "1.0.0/..", "١.٠.٠"],
+)
+def test_what_is_no_version_is_refused(workspace, version: str) -> None:
+    with pytest.raises(UsageError, match="is not a version"):
+        workspace.release_dir(version)
+
+
+# Atomic writes
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    with atomic_file(path) as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert _names(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+
+    def half_written():
+        yield b"half of the new"
+        raise error
+
+    with pytest.raises(error), atomic_file(path) as file:
+        file.writelines(half_written())
+    assert path.read_bytes() == b"old"
+    assert _names(tmp_path) == ["a.txt"]
+
+
+def test_an_error_on_a_new_file_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="oops"), atomic_file(tmp_path / "a.txt"):
+        raise ValueError("oops")
+    assert _names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "手" * 80])
+def test_a_long_name_is_no_obstacle(tmp_path: Path, name: str) -> None:
+    with atomic_file(tmp_path / name) as file:
+        file.write(b"x")
+    assert _names(tmp_path) == [name]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a") as first, atomic_file(tmp_path / "a") as second:
+        first.write(b"1" * 100)
+        second.write(b"2" * 50)
+    assert (tmp_path / "a").read_bytes() == b"1" * 100
+
+
+def test_a_folder_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "releases" / "1.0.0") as folder:
+        (folder / "README.md").write_text("card")
+        assert not (tmp_path / "releases" / "1.0.0").exists()
+    assert _names(tmp_path / "releases") == ["1.0.0"]
+    assert _names(tmp_path / "releases" / "1.0.0") == ["README.md"]
+
+
+def test_a_folder_is_not_left_half_done(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "1.0.0") as folder:
+        (folder / "README.md").write_text(str(1 // 0))
+    assert _names(tmp_path) == []
+
+
+def test_a_folder_that_exists_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "1.0.0").mkdir()
+    (tmp_path / "1.0.0" / "mine").write_text("mine")
+    with pytest.raises(WorkspaceError, match="exists already"), atomic_folder(tmp_path / "1.0.0") as folder:
+        (folder / "README.md").write_text("card")
+    assert _names(tmp_path) == ["1.0.0"]
+    assert _names(tmp_path / "1.0.0") == ["mine"]
+
+
+def test_only_temporary_files_are_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-a").write_text("x")
+    (tmp_path / ".tmp-b").mkdir()
+    (tmp_path / ".tmp-b" / "c").write_text("x")
+    (tmp_path / ".hidden").write_text("x")
+    (tmp_path / "tmp-d").write_text("x")
+    remove_temporary(tmp_path)
+    remove_temporary(tmp_path / "nowhere")
+    assert _names(tmp_path) == [".hidden", "tmp-d"]
+
+
+def test_records_that_cannot_be_written_leave_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.zst"
+    write_records(path, [RECORD])
+
+    def broken():
+        yield RECORD
+        raise RuntimeError("the server is gone")
+
+    with pytest.raises(RuntimeError, match="the server is gone"):
+        write_records(path, broken())
+    assert list(read_records(path)) == [RECORD]
+    assert _names(tmp_path) == ["a.jsonl.zst"]
