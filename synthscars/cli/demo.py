@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,8 +94,13 @@ def _show(report: DemoReport) -> None:
     for plot in report.plots:
         look.add_row("plot", _short(plot))
     look.add_row("load it", f'datasets.load_dataset("{_short(report.release)}")')
-    look.add_row("stop the server", f"synthscars platform down --workspace {_short(report.workspace)}")
+    look.add_row("stop the server", f"{_ourselves()} platform down --workspace {_short(report.workspace)}")
     output().print(Panel(look, title="Where to look", title_align="left", expand=False))
+
+
+def _ourselves() -> str:
+    """The command as the reader can type it: an environment that is not active is not on the path."""
+    return "synthscars" if shutil.which("synthscars") else _short(Path(sys.argv[0]).absolute())
 
 
 def _short(path: Path) -> str:

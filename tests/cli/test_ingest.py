@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from pictures import png, tree, write
+from folders import folder_bytes
+from pictures import png, write
 
 from synthscars.cli import main
 
@@ -42,11 +43,11 @@ def test_init_makes_a_workspace_once(tmp_path: Path) -> None:
     result = _run("init", tmp_path / "new", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"name": "new", "workspace": str(tmp_path / "new")}
-    before = tree(tmp_path)
+    before = folder_bytes(tmp_path)
     again = _run("init", tmp_path / "new")
     assert again.exit_code == 3
     assert "is a workspace already" in again.stderr
-    assert tree(tmp_path) == before
+    assert folder_bytes(tmp_path) == before
 
 
 def test_ingest_says_what_became_of_the_files(root: Path, outputs: Path) -> None:
@@ -88,12 +89,12 @@ def test_ingest_in_json(root: Path, outputs: Path) -> None:
 
 
 def test_a_dry_run_writes_nothing_and_says_so(root: Path, outputs: Path) -> None:
-    before = tree(root)
+    before = folder_bytes(root)
     result = _run("ingest", outputs, "-w", root, "--dry-run")
     assert result.exit_code == 0
     assert "nothing was written" in result.stdout
     assert "2  would be added" in result.stdout
-    assert tree(root) == before
+    assert folder_bytes(root) == before
 
 
 def test_a_source_that_is_not_there_is_named(root: Path) -> None:

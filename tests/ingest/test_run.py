@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import encoded, picture, png, tree, write
+from folders import folder_bytes
+from pictures import encoded, picture, png, write
 from PIL import Image
 
 from synthscars.ingest import IngestReport, ingest
@@ -120,20 +121,20 @@ def test_a_second_run_changes_nothing_and_tells_the_bad_files_again(
     workspace: Workspace, outputs: Path
 ) -> None:
     _ingest(workspace, outputs)
-    before = tree(workspace.root)
+    before = folder_bytes(workspace.root)
     report, problems = _ingest(workspace, outputs)
-    assert tree(workspace.root) == before
+    assert folder_bytes(workspace.root) == before
     assert (report.files, report.known, report.added, report.quarantined) == (8, 4, 0, 4)
     assert problems.counts() == {"error": 4, "info": 1}
 
 
 def test_a_new_file_is_all_that_a_later_run_adds(workspace: Workspace, outputs: Path) -> None:
     _ingest(workspace, outputs)
-    before = tree(workspace.root)
+    before = folder_bytes(workspace.root)
     write(outputs, {"aa.png": png(9)})
     report, _ = _ingest(workspace, outputs)
     assert (report.added, report.known) == (1, 4)
-    added = set(tree(workspace.root)) - set(before)
+    added = set(folder_bytes(workspace.root)) - set(before)
     assert added == {"index/000002.parquet", f"images/{_id(9)[:2]}/{_id(9)}.png"}
 
 
@@ -143,7 +144,7 @@ def _id(seed: int) -> str:
 
 def test_bad_files_are_kept_with_the_reason(workspace: Workspace, outputs: Path) -> None:
     _ingest(workspace, outputs)
-    kept = tree(workspace.quarantine_dir)
+    kept = folder_bytes(workspace.quarantine_dir)
     assert len(kept) == 8
     for source in ("e/empty.png", "e/empty too.png", "e/cut.png", "e/text.jpg"):
         data = (outputs / source).read_bytes()
@@ -166,7 +167,7 @@ def test_quarantine_names_are_plain_whatever_the_source(source: str) -> None:
 
 def test_an_archive_is_read_like_a_folder(workspace: Workspace, outputs: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "outputs.zip", "w") as archive:
-        for name, data in tree(outputs).items():
+        for name, data in folder_bytes(outputs).items():
             archive.writestr(name, data)
         archive.writestr("../evil.png", png())
     report, problems = _ingest(workspace, tmp_path / "outputs.zip")
@@ -186,7 +187,7 @@ def test_an_archive_is_read_like_a_folder(workspace: Workspace, outputs: Path, t
 def test_the_workspace_itself_is_never_a_source(workspace: Workspace, outputs: Path) -> None:
     _ingest(workspace, outputs)
     outputs.rename(workspace.root / "incoming")
-    before = tree(workspace.root)
+    before = folder_bytes(workspace.root)
     report, problems = _ingest(workspace, workspace.root)
     assert (report.added, report.duplicates) == (0, 4)  # incoming/ has another name now
     assert {
@@ -196,16 +197,16 @@ def test_the_workspace_itself_is_never_a_source(workspace: Workspace, outputs: P
         "index",
         "quarantine",
     }
-    assert {name for name in tree(workspace.root) if name.startswith("images/")} == {
+    assert {name for name in folder_bytes(workspace.root) if name.startswith("images/")} == {
         name for name in before if name.startswith("images/")
     }
     assert _ingest(workspace, workspace.images_dir)[0].refused == 1
 
 
 def test_a_dry_run_counts_the_same_and_writes_nothing(workspace: Workspace, outputs: Path) -> None:
-    before = tree(workspace.root)
+    before = folder_bytes(workspace.root)
     dry, dry_problems = _ingest(workspace, outputs, dry_run=True)
-    assert tree(workspace.root) == before
+    assert folder_bytes(workspace.root) == before
     wet, problems = _ingest(workspace, outputs)
     assert dry == wet
     assert list(dry_problems) == list(problems)
@@ -218,7 +219,7 @@ def test_the_number_of_workers_changes_nothing(
     other = Workspace.create(tmp_path / "other", name=workspace.name)
     _ingest(workspace, outputs, workers=workers)
     _ingest(other, outputs)
-    assert tree(workspace.root) == tree(other.root)
+    assert folder_bytes(workspace.root) == folder_bytes(other.root)
 
 
 def test_batches_hold_as_many_files_as_asked_for(workspace: Workspace, tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(
         with pytest.raises(OSError, match="No space left"):
             _ingest(workspace, outputs, batch_size=2)
     _ingest(workspace, outputs, batch_size=2)
-    assert tree(workspace.root) == tree(undisturbed.root)
+    assert folder_bytes(workspace.root) == folder_bytes(undisturbed.root)
 
 
 def test_a_file_that_vanishes_is_told_and_the_rest_goes_on(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from folders import folder_bytes
+from killing import killed_at
 
 from synthscars.cli import main
 from synthscars.converters.labelstudio_tasks import task_data
@@ -147,6 +150,34 @@ def test_a_pull_without_news_stores_nothing_and_the_server_keeps_no_copy(
     assert not again.is_new
     assert [path.name for path in workspace.numbered(workspace.exports_dir, EXPORT_SUFFIX)] == before
     assert list((workspace.platform_dir / "export").iterdir()) == []
+
+
+_PULL = """
+from synthscars.cli import main
+
+main(["platform", "pull", "--workspace", sys.argv[1]])
+"""
+
+
+def test_a_pull_killed_at_any_step_and_run_again_ends_as_if_undisturbed(
+    served: Served, client: Client, project: Project, pulled: Any
+) -> None:
+    workspace, _ = served
+    folders = (workspace.exports_dir, workspace.records_dir)
+    expected = [folder_bytes(folder) for folder in folders]
+    step = 0
+    while True:
+        for folder in folders:
+            shutil.rmtree(folder)
+        if not killed_at(step := step + 1, _PULL, workspace.root):
+            break
+        # A second one that is killed at the next step, and one that is not.
+        killed_at(step + 1, _PULL, workspace.root)
+        with workspace.lock():
+            pull(client, project, workspace, Problems())
+        assert [folder_bytes(folder) for folder in folders] == expected
+    assert step >= 6, "a pull has more steps than that: the test shows nothing"
+    assert [folder_bytes(folder) for folder in folders] == expected
 
 
 def test_tasks_tell_neither_prompt_nor_generator(served: Served, client: Client, pushed: Any) -> None:

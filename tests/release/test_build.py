@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from folders import folder_bytes
 from PIL import Image
 from releasing import (
     add_records,
     changed,
     filled_workspace,
-    folder_bytes,
     noise_png,
     replace_records,
     sample_record,

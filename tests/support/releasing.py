@@ -105,15 +105,6 @@ def replace_records(workspace: Workspace, records: list[ImageRecord]) -> Path:
     return path
 
 
-def folder_bytes(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder by its relative path."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def changed(record: ImageRecord, **fields: object) -> ImageRecord:
     """A copy of a record with some fields replaced."""
     return msgspec.structs.replace(record, **fields)
