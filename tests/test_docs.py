@@ -1,0 +1,80 @@
+"""What the documentation says can be done, done."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from releasing import filled_workspace
+
+from synthscars.cli import main
+from synthscars.problems import Problems
+from synthscars.release import build_release
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+@pytest.fixture(scope="module")
+def scars(tmp_path_factory):
+    """A workspace `my-scars` with release 0.1.0, as the pages assume."""
+    workspace = filled_workspace(tmp_path_factory.mktemp("docs") / "my-scars", 12)
+    build_release(workspace, "0.1.0", Problems())
+    return workspace.root
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_the_python_snippets_run(page, scars, tmp_path):
+    code = "\n".join(blocks(page, "python"))
+    folder = scars.parent if page.name == "README.md" else scars
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_and_options_exist(page):
+    shell = "\n".join(blocks(page, "sh"))
+    mentioned = re.findall(r"^ *(?:.*&& )?synthscars (.+?)(?:#.*| &&.*)?$", shell, re.MULTILINE)
+    mentioned += re.findall(r"`synthscars ([^`]+)`", page.read_text(encoding="utf-8"))
+    for text in mentioned:
+        group: click.Command = main
+        for word in shlex.split(text):
+            if isinstance(group, click.Group) and not word.startswith("-"):
+                context = click.Context(group)
+                # `up|push|pull` names several commands.
+                for name in word.split("|"):
+                    found = group.get_command(context, name)
+                    assert found is not None, f"{page.name}: synthscars {text}"
+                group = found
+            elif word.startswith("-"):
+                options = {option for parameter in group.params for option in parameter.opts}
+                assert word.split("=")[0] in options, f"{page.name}: synthscars {text}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_decision_is_listed():
+    listed = (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs/adr").glob("0*.md"):
+        assert f"({page.name})" in listed
