@@ -84,8 +84,8 @@ def write(
 ) -> int:
     """Write records as tasks that Label Studio can import; returns how many.
 
-    target: a `.json` file (written atomically) or an open binary file. image_url: where the server finds the
-    image; by default its file name under `/data/local-files/?d=images/`.
+    target: a `.json` or `.json.zst` file (written atomically) or an open binary file. image_url: where the
+    server finds the image; by default its file name under `/data/local-files/?d=images/`.
     """
     count = 0
 
@@ -100,10 +100,17 @@ def write(
         file.write(b"\n]\n")
 
     if isinstance(target, Path):
-        from synthscars.workspace import atomic_file
+        from synthscars.files import atomic_file
 
         with atomic_file(target) as file:
-            lines(file)
+            if target.suffix == ".zst":
+                import zstandard
+
+                compressor = zstandard.ZstdCompressor(level=10, write_checksum=True)
+                with compressor.stream_writer(file, closefd=False) as stream:
+                    lines(stream)
+            else:
+                lines(file)
     else:
         lines(target)
     return count

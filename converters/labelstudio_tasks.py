@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,9 +37,13 @@ def task_data(record: ImageRecord, image_url: str) -> Json:
 
 
 def task(record: ImageRecord, image_url: str, problems: Problems) -> Json:
-    """One task with an annotation per rater; artifacts of raters without an account become predictions."""
+    """One task with an annotation per rater; artifacts of raters without an account become predictions.
+
+    What would not come back, an artifact without a polygon or a finding without a region, is reported.
+    """
     reviews = {review.rater_id: review for review in record.reviews}
     raters = dict.fromkeys((*reviews, *(artifact.rater_id for artifact in record.artifacts)))
+    _report_losses(record, problems)
     annotations: list[Json] = []
     predictions: list[Json] = []
     for rater_id in raters:
@@ -57,6 +62,28 @@ def task(record: ImageRecord, image_url: str, problems: Problems) -> Json:
                 image=record.image_id,
             )
     return {"data": task_data(record, image_url), "annotations": annotations, "predictions": predictions}
+
+
+def _report_losses(record: ImageRecord, problems: Problems) -> None:
+    def lost(code: str, what: str, region: str = "") -> None:
+        problems.add(
+            code,
+            what,
+            severity="warning",
+            image=record.image_id,
+            region=region,
+            fix="keep the records as well",
+        )
+
+    for artifact in record.artifacts:
+        if not artifact.polygons:
+            lost("artifact.no_polygon", "an artifact without a polygon is left out", artifact.artifact_id)
+    drew = {artifact.rater_id for artifact in record.artifacts if artifact.polygons}
+    for review in record.reviews:
+        if review.status == "annotated" and review.rater_id not in drew:
+            lost("review.no_region", f"{review.rater_id} saw artifacts, but no region of theirs is here")
+    if record.status in ("clean", "skipped") and not record.reviews:
+        lost("status.no_rater", f"it is {record.status}, but nobody said so: written as not looked at")
 
 
 def annotation(
@@ -82,10 +109,14 @@ def annotation(
 def results(artifacts: Sequence[Artifact], review: Review | None, width: int, height: int) -> list[Json]:
     """The result items of some artifacts and, if there is a review, of its answers about the whole image."""
     items: list[Json] = []
+    taken = {artifact.artifact_id for artifact in artifacts}
     for artifact in artifacts:
-        for number, ring in enumerate(artifact.polygons, start=1):
-            region_id = artifact.artifact_id if number == 1 else f"{artifact.artifact_id}~{number}"
-            items += _region_items(artifact, region_id, ring, width, height)
+        # A part may have become an artifact of its own: its id must not be given away twice.
+        parts = (f"{artifact.artifact_id}~{number}" for number in itertools.count(2))
+        free = (part for part in parts if part not in taken)
+        ids = itertools.chain([artifact.artifact_id], free)
+        for ring in artifact.polygons:
+            items += _region_items(artifact, next(ids), ring, width, height)
     if review is not None:
         if review.status == "clean":
             items.append(_item("image-no-artifact", NO_ARTIFACT, "choices", {"choices": [NO_ARTIFACT]}))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from synthscars.files import atomic_file
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord, encode_lines
-from synthscars.workspace import atomic_file, read_records, write_records
+from synthscars.workspace import read_records, write_records
 
 CAPABILITIES = "Everything. Not held: the images themselves."
 

@@ -243,7 +243,7 @@ def write(
     boxes that were read come back; other images are numbered. What the format cannot hold is reported once
     per kind, as `loss.*`. Raises `WorkspaceError` if the folder exists.
     """
-    from synthscars.workspace import atomic_file, atomic_folder
+    from synthscars.files import atomic_file, atomic_folder
 
     losses = _Losses(str(target), problems)
     if target.suffix == ".json":

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from synthscars.files import atomic_file
 from synthscars.stats.summary import UNKNOWN
 from synthscars.stats.tables import Tables
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 
 import msgspec
@@ -30,6 +31,21 @@ MAX_PIXELS = 150_000_000
 """Larger images are refused before they are decoded: a small file can declare any size."""
 
 _ORIENTATION = 0x0112
+# A JPEG with more pictures behind the first, as cameras write it (a gain map). Browsers and `datasets` show
+# the first.
+_MPO = "MPO"
+# What Pillow raises on a damaged file; RuntimeError is AVIF's, struct.error that of writing EXIF again.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+)
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +94,7 @@ def open_image(data: bytes) -> Image.Image:
                     fix="scale it down",
                 )
             frames = getattr(image, "n_frames", 1)
-            if frames > 1:
+            if frames > 1 and image.format != _MPO:
                 raise ImageError(
                     f"it is animated ({frames} frames)",
                     code="image.animated",
@@ -92,17 +108,7 @@ def open_image(data: bytes) -> Image.Image:
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(str(error), code="image.too_large", fix="scale it down") from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-    ) as error:
-        # Pillow's decoders raise any of these on a damaged file.
+    except _DAMAGED as error:
         raise ImageError(
             f"it cannot be decoded: {error}", code="image.damaged", fix="generate or copy it again"
         ) from error
@@ -110,17 +116,37 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    """The EXIF orientation, 1 to 8; 1 where there is none.
+
+    Raises `ImageError` (`image.damaged`) if Pillow cannot read the EXIF block: `datasets` reads it as well,
+    so a release with such an image could not be iterated over.
+    """
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block raises nearly anything; the pixels are good all the same
-        return 1
+    except _DAMAGED as error:
+        raise _damaged_exif(error) from error
     return value if value in range(1, 9) else 1
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image as it is meant to be seen, and as `datasets` decodes it."""
-    return ImageOps.exif_transpose(image) if orientation(image) != 1 else image
+    """The image as it is meant to be seen, and as `datasets` decodes it.
+
+    Raises `ImageError` (`image.damaged`) if its EXIF block does not allow that.
+    """
+    if orientation(image) == 1:
+        return image
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DAMAGED as error:
+        raise _damaged_exif(error) from error
+
+
+def _damaged_exif(error: Exception) -> ImageError:
+    return ImageError(
+        f"its EXIF block cannot be read, so that nobody knows which side is up: {error}",
+        code="image.damaged",
+        fix="save it again upright, without EXIF",
+    )
 
 
 def difference_hash(image: Image.Image) -> str:
@@ -142,7 +168,7 @@ def inspect_image(data: bytes) -> tuple[ImageInfo, Image.Image]:
     turned = upright(image)
     info = ImageInfo(
         image_id=sha256(data),
-        format=str(image.format),
+        format="JPEG" if image.format == _MPO else str(image.format),
         width=turned.width,
         height=turned.height,
         orientation=orientation(image),

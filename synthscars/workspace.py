@@ -13,15 +13,13 @@
     platform/              the Label Studio server's own data and credentials
 
 Files are written under a name that starts with `.tmp-` and renamed when they are complete, so a kill leaves
-either the old state or the new one, and at worst a `.tmp-` file that the next writer removes.
+either the old state or the new one, and at worst a `.tmp-` file that the next writer removes (see
+`synthscars.files`).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import shutil
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -30,6 +28,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from synthscars.files import atomic_file, remove_temporary
 from synthscars.problems import FormatError, UsageError, WorkspaceError
 from synthscars.records import ImageRecord, decode_record, encode_lines, encode_record
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CONFIG_NAME = "synthscars.toml"
-_TEMPORARY = ".tmp-"
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -129,8 +127,7 @@ class Workspace:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise WorkspaceError(f"{path} is not an empty folder", fix="choose a new or an empty folder")
         root.mkdir(parents=True, exist_ok=True)
-        # A JSON string is a TOML string.
-        config = _NEW_CONFIG.format(name=msgspec.json.encode(name or root.name).decode())
+        config = _NEW_CONFIG.format(name=_toml_string(name or root.name))
         with atomic_file(root / CONFIG_NAME) as file:
             file.write(config.encode())
         return cls.open(root)
@@ -181,7 +178,8 @@ class Workspace:
             lock.release()
 
     def _written_by_us(self) -> Iterator[Path]:
-        # Not platform/: a running server keeps files of its own there.
+        # Not platform/: a running server keeps files of its own there. Not reports/: they are written without
+        # the lock, so what is half done there may be somebody's work.
         yield self.root
         yield from (
             self.index_dir,
@@ -190,7 +188,6 @@ class Workspace:
             self.quarantine_dir,
             self.releases_dir,
         )
-        yield self.reports_dir
         if self.images_dir.is_dir():
             yield from sorted(path for path in self.images_dir.iterdir() if path.is_dir())
 
@@ -207,8 +204,11 @@ class Workspace:
 
     def find_image(self, image_id: str) -> Path | None:
         """The file with the original bytes of an image, `None` if it is not in the workspace."""
-        folder = self.image_path(image_id, ".any").parent
-        return next(iter(sorted(folder.glob(f"{image_id}.*"))), None)
+        from synthscars.images import SUFFIXES
+
+        # Not a glob: it would read a folder with a 256th of all images for each image.
+        paths = (self.image_path(image_id, suffix) for suffix in SUFFIXES.values())
+        return next((path for path in paths if path.is_file()), None)
 
     def add_image(self, data: bytes, image_id: str, suffix: str) -> Path:
         """Keep the original bytes of an image; does nothing if they are there."""
@@ -246,26 +246,30 @@ class Workspace:
 
     def index_rows(self) -> Iterator[ImageRecord]:
         """Every ingested file, oldest first, also second names of an image that was known."""
+        for batch, rows in self._index(["record"]):
+            for line in rows.column("record").to_pylist():
+                yield decode_record(line, str(batch))
+
+    def index_names(self) -> Iterator[tuple[str, str]]:
+        """`(image_id, source)` of every ingested file, oldest first, without decoding the records."""
+        for _, rows in self._index(["image_id", "source"]):
+            yield from zip(
+                rows.column("image_id").to_pylist(), rows.column("source").to_pylist(), strict=True
+            )
+
+    def _index(self, columns: list[str]) -> Iterator[tuple[Path, pa.RecordBatch]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         for batch in self.index_batches():
             try:
-                for rows in pq.ParquetFile(batch).iter_batches(columns=["record"]):
-                    for line in rows.column("record").to_pylist():
-                        yield decode_record(line, str(batch))
+                with pq.ParquetFile(batch) as file:
+                    for rows in file.iter_batches(columns=columns):
+                        yield batch, rows
             except (OSError, pa.ArrowInvalid) as error:
                 raise WorkspaceError(
                     f"{batch} cannot be read: {error}", fix="restore it from a backup"
                 ) from error
-
-    def index_names(self) -> Iterator[tuple[str, str]]:
-        """`(image_id, source)` of every ingested file, oldest first, without decoding the records."""
-        for batch in self.index_batches():
-            table = _read_table(batch, ["image_id", "source"])
-            yield from zip(
-                table.column("image_id").to_pylist(), table.column("source").to_pylist(), strict=True
-            )
 
     def images(self) -> Iterator[ImageRecord]:
         """Every image once, oldest first, unlabelled, under the name it was first ingested with."""
@@ -301,19 +305,20 @@ class Workspace:
         return self.releases_dir / check_version(version)
 
 
-def _read_table(batch: Path, columns: list[str]) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _toml_string(text: str) -> str:
+    # A JSON string is a TOML string, but for DEL. Bytes of a folder's name that are no text become `?`.
+    printable = text.encode("utf-8", "replace").decode()
+    return msgspec.json.encode(printable).decode().replace("\x7f", "\\u007f")
 
-    try:
-        return pq.ParquetFile(batch).read(columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise WorkspaceError(f"{batch} cannot be read: {error}", fix="restore it from a backup") from error
+
+def is_version(version: str) -> bool:
+    """Whether this is a semantic version, MAJOR.MINOR.PATCH."""
+    return re.fullmatch(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}", version) is not None
 
 
 def check_version(version: str) -> str:
     """Return a semantic version as it is; raise `UsageError` for anything but MAJOR.MINOR.PATCH."""
-    if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", version):
+    if not is_version(version):
         raise UsageError(
             f"{version!r} is not a version", fix="write it as MAJOR.MINOR.PATCH, for instance 1.0.0"
         )
@@ -376,71 +381,3 @@ def _decompressed_lines(file: IO[bytes]) -> Iterator[bytes]:
         raise EOFError("the file is cut short" if not frame.eof else "something follows the compressed data")
     if rest:
         yield rest
-
-
-# Atomic writes
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file for writing that takes its name only when the block ends without an error.
-
-    Makes the folder if needed, replaces an older file, and is on disk when the block has ended.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(path)
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder to fill, which takes its name only when the block ends without an error.
-
-    Raises `WorkspaceError` if `path` exists already.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(path)
-    try:
-        temporary.mkdir()
-        yield temporary
-        if path.exists():
-            raise WorkspaceError(f"{path} exists already", fix="choose another name, or remove it first")
-        temporary.rename(path)
-        _sync_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _temporary_beside(path: Path) -> Path:
-    # Only the start of the name, so that it stays below the 255 bytes that a name may have.
-    return path.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}-{path.name[:40]}")
-
-
-def remove_temporary(folder: Path) -> None:
-    """Remove what killed writers left in a folder. Call it only while nobody else writes there."""
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
-        if path.name.startswith(_TEMPORARY):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename survives a power cut only once its folder is on disk.
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

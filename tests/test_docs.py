@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def scars(tmp_path_factory):
     """A workspace `my-scars` with release 0.1.0, as the pages assume."""
     workspace = filled_workspace(tmp_path_factory.mktemp("docs") / "my-scars", 12)
     build_release(workspace, "0.1.0", Problems())
+    shutil.copytree(ROOT / "tests/data/synthscars", workspace.root / "published")
     return workspace.root
 
 

@@ -3,11 +3,12 @@ import io
 import struct
 import zlib
 
+import datasets
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from synthscars.images import (
     MAX_PIXELS,
@@ -222,3 +223,50 @@ def test_every_kind_of_pixel_has_a_hash(mode: str) -> None:
 @given(st.binary())
 def test_an_image_id_is_the_sha256_of_the_bytes(data: bytes) -> None:
     assert sha256(data) == hashlib.sha256(data).hexdigest()
+
+
+def _png_with_exif(body: bytes) -> bytes:
+    data = _bytes(_picture(), "PNG")
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+    return data[:33] + chunk + data[33:]
+
+
+def _unwritable_exif() -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x011A] = 6, 1.5
+    # XResolution as text instead of a fraction: it can be read and not be written again.
+    return exif.tobytes()[6:].replace(
+        b"\x01\x1a\x00\x05\x00\x00\x00\x01", b"\x01\x1a\x00\x02\x00\x00\x00\x08"
+    )
+
+
+@pytest.mark.parametrize("exif", [b"no TIFF header", b"MM\0\x01\0\0\0\x08", _unwritable_exif()])
+def test_exif_on_which_datasets_fails_is_refused(exif: bytes) -> None:
+    data = _png_with_exif(exif)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011 - whatever it is, a reader of the release would get it
+        datasets.Image().decode_example({"bytes": data, "path": None})
+    assert not isinstance(theirs.value, ImageError)
+    with pytest.raises(ImageError, match="EXIF") as ours:
+        inspect_image(data)
+    assert ours.value.code == "image.damaged"
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_any_damage_to_an_avif_file_is_an_image_error() -> None:
+    # Pillow reports it as RuntimeError.
+    data = bytearray(_bytes(_picture(), "AVIF"))
+    refused = 0
+    for position in range(0, len(data), 3):
+        broken = bytes(data[:position]) + b"\xff" + bytes(data[position + 1 :])
+        try:
+            inspect_image(broken)
+        except ImageError:
+            refused += 1
+    assert refused > len(data) // 12
+
+
+def test_a_jpeg_with_a_second_picture_behind_it_is_its_first_picture() -> None:
+    data = _bytes(_picture(), "MPO", save_all=True, append_images=[_picture(32, 32)])
+    info, _ = inspect_image(data)
+    assert (info.format, info.suffix, info.width, info.height) == ("JPEG", ".jpg", 96, 64)
+    assert datasets.Image().decode_example({"bytes": data, "path": None}).size == (96, 64)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import records
 
+from synthscars.files import atomic_file
 from synthscars.images import sha256
 from synthscars.problems import FormatError, UsageError, WorkspaceError
 from synthscars.records import ImageRecord
@@ -16,11 +17,8 @@ from synthscars.workspace import (
     CONFIG_NAME,
     Settings,
     Workspace,
-    atomic_file,
-    atomic_folder,
     check_version,
     read_records,
-    remove_temporary,
     write_records,
 )
 
@@ -47,6 +45,13 @@ def test_an_empty_folder_becomes_a_workspace_under_any_name(tmp_path: Path) -> N
     name = 'Scars "of" \\ 手 \n 👩‍🎨'
     assert Workspace.create(tmp_path, name).name == name
     assert Workspace.open(tmp_path).name == name
+
+
+@pytest.mark.parametrize(("name", "kept"), [("a\x7fb", "a\x7fb"), ("caf\udce9", "caf?")])
+def test_a_name_that_toml_has_no_letters_for_still_makes_a_workspace(
+    tmp_path: Path, name: str, kept: str
+) -> None:
+    assert Workspace.create(tmp_path, name).name == kept
 
 
 def test_a_folder_that_is_a_workspace_or_holds_anything_is_left_alone(tmp_path: Path, workspace) -> None:
@@ -139,13 +144,13 @@ def test_taking_the_lock_clears_away_what_a_killed_writer_left(workspace) -> Non
         workspace.root / "releases" / ".tmp-3-c" / "data.parquet",
         workspace.root / "images" / "ab" / ".tmp-4-d",
     ]
-    servers_own = workspace.platform_dir / ".tmp-5-e"
-    for path in (*left, servers_own):
+    others = [workspace.platform_dir / ".tmp-5-e", workspace.reports_dir / ".tmp-6-f"]
+    for path in (*left, *others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
     with workspace.lock():
         assert not any(path.exists() for path in left)
-    assert servers_own.exists()
+    assert all(path.exists() for path in others)
     assert workspace.find_image(RECORD.image_id) is not None
 
 
@@ -267,91 +272,6 @@ def test_what_is_no_version_is_refused(workspace, version: str) -> None:
         workspace.release_dir(version)
 
 
-# Atomic writes
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.txt"
-    with atomic_file(path) as file:
-        file.write(b"new")
-        assert not path.exists()
-    assert path.read_bytes() == b"new"
-    assert _names(path.parent) == ["a.txt"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_error_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"old")
-
-    def half_written():
-        yield b"half of the new"
-        raise error
-
-    with pytest.raises(error), atomic_file(path) as file:
-        file.writelines(half_written())
-    assert path.read_bytes() == b"old"
-    assert _names(tmp_path) == ["a.txt"]
-
-
-def test_an_error_on_a_new_file_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="oops"), atomic_file(tmp_path / "a.txt"):
-        raise ValueError("oops")
-    assert _names(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", ["n" * 250, "手" * 80])
-def test_a_long_name_is_no_obstacle(tmp_path: Path, name: str) -> None:
-    with atomic_file(tmp_path / name) as file:
-        file.write(b"x")
-    assert _names(tmp_path) == [name]
-
-
-def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
-    with atomic_file(tmp_path / "a") as first, atomic_file(tmp_path / "a") as second:
-        first.write(b"1" * 100)
-        second.write(b"2" * 50)
-    assert (tmp_path / "a").read_bytes() == b"1" * 100
-
-
-def test_a_folder_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
-    with atomic_folder(tmp_path / "releases" / "1.0.0") as folder:
-        (folder / "README.md").write_text("card")
-        assert not (tmp_path / "releases" / "1.0.0").exists()
-    assert _names(tmp_path / "releases") == ["1.0.0"]
-    assert _names(tmp_path / "releases" / "1.0.0") == ["README.md"]
-
-
-def test_a_folder_is_not_left_half_done(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "1.0.0") as folder:
-        (folder / "README.md").write_text(str(1 // 0))
-    assert _names(tmp_path) == []
-
-
-def test_a_folder_that_exists_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "1.0.0").mkdir()
-    (tmp_path / "1.0.0" / "mine").write_text("mine")
-    with pytest.raises(WorkspaceError, match="exists already"), atomic_folder(tmp_path / "1.0.0") as folder:
-        (folder / "README.md").write_text("card")
-    assert _names(tmp_path) == ["1.0.0"]
-    assert _names(tmp_path / "1.0.0") == ["mine"]
-
-
-def test_only_temporary_files_are_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".tmp-a").write_text("x")
-    (tmp_path / ".tmp-b").mkdir()
-    (tmp_path / ".tmp-b" / "c").write_text("x")
-    (tmp_path / ".hidden").write_text("x")
-    (tmp_path / "tmp-d").write_text("x")
-    remove_temporary(tmp_path)
-    remove_temporary(tmp_path / "nowhere")
-    assert _names(tmp_path) == [".hidden", "tmp-d"]
-
-
 def test_records_that_cannot_be_written_leave_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.zst"
     write_records(path, [RECORD])
@@ -363,4 +283,4 @@ def test_records_that_cannot_be_written_leave_the_old_file(tmp_path: Path) -> No
     with pytest.raises(RuntimeError, match="the server is gone"):
         write_records(path, broken())
     assert list(read_records(path)) == [RECORD]
-    assert _names(tmp_path) == ["a.jsonl.zst"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl.zst"]

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Records to merge; the newest pull if not given.",
 )
-@click.option("--min-iou", type=click.FloatRange(0, 1), help="Mask IoU; from the settings if not given.")
+@click.option(
+    "--min-iou",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Mask IoU, above 0; from the settings if not given.",
+)
 @click.option(
     "--output",
     "target",

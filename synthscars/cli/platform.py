@@ -133,21 +133,28 @@ def push(workspace: Workspace, dry_run: bool, as_json: bool) -> None:
 def pull(workspace: Workspace, as_json: bool) -> None:
     """Fetch all answers: the raw export into exports/, the records read from it into records/.
 
-    Regions that cannot be read are reported with task, image and region; everything else is used.
+    Regions that cannot be read are reported with task, image and region; everything else is used. Nothing on
+    the server is changed.
 
     \b
     Example:
       synthscars platform pull --json
     """
     from synthscars.labelstudio.client import connect
-    from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.project import find_project
     from synthscars.labelstudio.pull import pull as pull_answers
-    from synthscars.problems import Problems
+    from synthscars.problems import PlatformError, Problems
 
     problems = Problems()
     client = connect(workspace)
+    # Not `ensure_project`: answers must come out also where the server refuses today's interface.
+    project = find_project(client, workspace)
+    if project is None:
+        raise PlatformError(
+            "the workspace has no project in Label Studio", fix="make it with `synthscars platform push`"
+        )
     with workspace.lock():
-        result = pull_answers(client, ensure_project(client, workspace), workspace, problems)
+        result = pull_answers(client, project, workspace, problems)
     if as_json:
         print_json({**_fields(result), "problems": problems.to_json()})
     else:

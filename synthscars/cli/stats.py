@@ -46,9 +46,9 @@ def stats(release: str | None, workspace: Path, target: Path | None, as_json: bo
       synthscars stats 1.0.0 --json
       synthscars stats path/to/release --output plots
     """
+    from synthscars.files import atomic_file
     from synthscars.stats import encode_summary, read_tables, summarize
     from synthscars.stats.plots import save_plots
-    from synthscars.workspace import atomic_file
 
     folder, target = _find(release, workspace, target)
     tables = read_tables(folder)

@@ -64,6 +64,8 @@ def status(workspace: Workspace, as_json: bool) -> None:
 
 def summary(workspace: Workspace) -> dict[str, Any]:
     """What is in a workspace, as JSON: counts of images and of everything that was made from them."""
+    from synthscars.release import versions
+
     images: set[str] = set()
     rows = 0
     origins: Counter[str] = Counter()
@@ -79,8 +81,7 @@ def summary(workspace: Workspace) -> dict[str, Any]:
             generation = record.generation
             tools[generation.tool if generation else ""] += 1
             models[generation.model if generation else ""] += 1
-    quarantined = len(list(workspace.quarantine_dir.glob("*.json")))
-    releases = [path for path in workspace.releases_dir.glob("*.*.*") if path.is_dir()]
+    quarantined = len(list(workspace.quarantine_dir.glob("[!.]*.json")))
     return {
         "name": workspace.name,
         "workspace": str(workspace.root),
@@ -92,16 +93,12 @@ def summary(workspace: Workspace) -> dict[str, Any]:
         "models": _ranked(models),
         "exports": len(workspace.numbered(workspace.exports_dir, ".json.zst")),
         "records": len(workspace.numbered(workspace.records_dir, ".jsonl.zst")),
-        "releases": sorted((path.name for path in releases), key=_version),
+        "releases": list(versions(workspace.releases_dir)),
     }
 
 
 def _ranked(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _version(name: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdecimal() else 0 for part in name.split("."))
 
 
 def _show(found: dict[str, Any]) -> None:

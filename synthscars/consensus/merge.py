@@ -42,8 +42,10 @@ def adjudicate(
 def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> ImageRecord:
     reviews = _deciding(record.reviews)
     if not reviews:
-        skipped = any(review.status == "skipped" for review in record.reviews)
-        return msgspec.structs.replace(record, status="skipped") if skipped else record
+        if not any(review.status == "skipped" for review in record.reviews):
+            return record
+        # Also if an adjudicator skipped what others drew: their regions do not stand.
+        return msgspec.structs.replace(record, status="skipped", artifacts=(), caption="")
     needed = len(reviews) // 2 + 1
     deciding = {review.rater_id for review in reviews}
     drawn = [artifact for artifact in record.artifacts if artifact.rater_id in deciding]

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from synthscars.demo.score import Score, score
+from synthscars.files import atomic_file, remove_temporary
 from synthscars.ingest import ingest
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import add_person, submit
@@ -32,7 +33,7 @@ from synthscars.simulate import read_truth, write_simulated
 from synthscars.simulate.raters import rate
 from synthscars.stats import encode_summary, read_tables, summarize
 from synthscars.stats.plots import save_plots
-from synthscars.workspace import CONFIG_NAME, Workspace, atomic_file
+from synthscars.workspace import CONFIG_NAME, Workspace
 
 VERSION = "0.1.0"
 RATERS = ("ada@example.com", "ben@example.com", "cleo@example.com")
@@ -45,7 +46,8 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
 
     missed, invented: regions that the simulated raters overlooked, or drew where nothing is wrong, over all
     raters. standing: known artifacts that a majority of them drew: those that the release must have.
-    passed: the release has exactly those, with equal texts and subtypes. seconds: by station.
+    passed: the release has exactly those, with equal texts and subtypes, on exactly the images about which a
+    majority agrees. seconds: by station.
     """
 
     workspace: Path
@@ -99,7 +101,9 @@ def run_demo(
         truth = {record.image_id: record for record in read_truth(truth_file)}
     with station("ingest", "taking them into a workspace"):
         workspace = _workspace(folder / "workspace", truth)
-        ingest(workspace, [str(truth_file.parent / "images")], problems, license="CC0-1.0")
+        # Not the folder: a demo of more images may have drawn there before.
+        files = [truth_file.parent / "images" / record.file_name for record in truth.values()]
+        ingest(workspace, [str(file) for file in files], problems, license="CC0-1.0")
     with station("platform up", "a real Label Studio on this machine"):
         start(workspace, say, port)
         client = connect(workspace)
@@ -123,7 +127,7 @@ def run_demo(
     known = known_artifacts(truth)
     drawn = [name for rater in answers for name in drawn_artifacts(rater)]
     seen = sum(name in known for name in drawn)
-    standing = {name for name, votes in Counter(drawn).items() if votes > len(RATERS) // 2}
+    standing = {name for name, votes in Counter(drawn).items() if _is_majority(votes)}
     status = platform_status(workspace)
     return DemoReport(
         workspace=workspace.root,
@@ -139,6 +143,7 @@ def run_demo(
         standing=len(standing),
         score=result,
         passed=known - set(result.missing) == standing
+        and result.images == len(agreed_images(answers))
         and result.invented == 0
         and result.texts_equal == result.subtypes_equal == result.matched,
         seconds=station.seconds,
@@ -163,6 +168,24 @@ def drawn_artifacts(rater: Mapping[str, Answer]) -> list[tuple[str, str]]:
     return [(image_id, a.artifact_id) for image_id, (_, artifacts) in rater.items() for a in artifacts]
 
 
+def agreed_images(answers: list[dict[str, Answer]]) -> set[str]:
+    """The images that must be in the release: a majority drew the same artifact, or found nothing.
+
+    The others are disputed, and left out until an adjudicator decides.
+    """
+    drawn = Counter(name for rater in answers for name in drawn_artifacts(rater))
+    nothing = Counter(
+        image_id for rater in answers for image_id, (_, artifacts) in rater.items() if not artifacts
+    )
+    return {image_id for (image_id, _), votes in drawn.items() if _is_majority(votes)} | {
+        image_id for image_id, votes in nothing.items() if _is_majority(votes)
+    }
+
+
+def _is_majority(votes: int) -> bool:
+    return votes > len(RATERS) // 2
+
+
 def load_release(folder: Path) -> Iterator[ImageRecord]:
     """Every image of a release, through `datasets.load_dataset`, as anybody would open it."""
     from datasets import disable_progress_bars, load_dataset
@@ -176,9 +199,12 @@ def load_release(folder: Path) -> Iterator[ImageRecord]:
 
 def _workspace(path: Path, truth: Mapping[str, ImageRecord]) -> Workspace:
     if not (path / CONFIG_NAME).exists():
+        remove_temporary(path)  # what a demo that was killed right here left behind
         return Workspace.create(path, "simulated-scars")
     workspace = Workspace.open(path)
-    if any(record.image_id not in truth for record in workspace.images()):
+    present = {record.image_id for record in workspace.images()}
+    # A demo that was killed while ingesting has fewer images, but no release yet.
+    if present - truth.keys() or (workspace.release_dir(VERSION).exists() and present != truth.keys()):
         raise WorkspaceError(f"{path} holds other images than this demo draws", fix="choose another folder")
     return workspace
 

@@ -6,9 +6,10 @@ import re
 
 import msgspec
 
+from synthscars.files import atomic_file
 from synthscars.images import sha256
 from synthscars.problems import Problem
-from synthscars.workspace import Workspace, atomic_file
+from synthscars.workspace import Workspace
 
 _LONGEST_NAME = 80
 

@@ -168,7 +168,9 @@ def _look(
         what = f"it has more than {MAX_BYTES:,} bytes"
         fix = "store it as PNG or JPEG"
         return _Outcome(unreadable=Problem(code="ingest.too_large", what=what, fix=fix, file=source))
-    if (sha256(data), source) in before:
+    image_id = sha256(data)
+    # An image that somebody removed from the workspace is stored again, though its name is known.
+    if (image_id, source) in before and (workspace is None or workspace.find_image(image_id)):
         return _Outcome()
     try:
         info, image = inspect_image(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class Client:
     def request(self, method: str, path: str, **options: Any) -> Any:
         """Send one request and return the JSON of its answer; options as in `httpx.Client.request`.
 
-        Raises `PlatformError` if the server cannot be reached or refuses.
+        Raises `PlatformError` if the server cannot be reached, refuses, or does not answer with JSON.
         """
         with translated():
             response = self.http.request(method, path, **options)
@@ -90,6 +91,12 @@ def translated() -> Iterator[None]:
         raise PlatformError(
             f"Label Studio refused {request} ({error.response.status_code}): {_text(error.response)}",
             fix="see platform/server.log",
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # Without the text: an answer that was cut short may hold a token.
+        raise PlatformError(
+            "Label Studio answered with something that is not JSON",
+            fix="see platform/server.log, and whether the server runs: `synthscars platform status`",
         ) from error
     except httpx.HTTPError as error:
         raise PlatformError(
@@ -184,4 +191,6 @@ def _text(response: httpx.Response) -> str:
 
 def _shorten(body: object) -> str:
     text = " ".join(str(body).split())
+    if text.startswith("<"):
+        return "an HTML page"
     return text if len(text) <= 400 else f"{text[:400]}…"

@@ -48,10 +48,13 @@ def load_credentials(platform_dir: Path) -> Credentials:
 def ensure_credentials(platform_dir: Path) -> Credentials:
     """Read the accounts, or make the owner's with a random password and token on first use.
 
+    Folder and file, which a copy or a backup may have opened to others, are closed to them again.
     Raises `PlatformError` if the file is gone but the server's database, which knows other secrets, is not.
     """
     path = platform_dir / FILE_NAME
     if path.exists():
+        platform_dir.chmod(0o700)
+        path.chmod(0o600)
         return load_credentials(platform_dir)
     if (platform_dir / "label_studio.sqlite3").exists():
         raise PlatformError(

@@ -87,6 +87,8 @@ def _sign_up(workspace: Workspace, owner: Client, account: Account) -> Account:
         with browser_session(require(workspace)) as session:
             response = post_form(session, f"{invite.path}?{invite.query}", fields)
             if response.status_code != 302:
+                # Else the next try would go on with the password that was refused.
+                _forget(workspace, account)
                 raise PlatformError(
                     f"Label Studio does not make an account for {account.email}",
                     fix="use a valid e-mail address and a password of 8 characters or more",
@@ -95,6 +97,12 @@ def _sign_up(workspace: Workspace, owner: Client, account: Account) -> Account:
     finally:
         # The link was in an address and so in the server's log: make it worthless.
         owner.request("POST", "/api/invite/reset-token")
+
+
+def _forget(workspace: Workspace, account: Account) -> None:
+    credentials = load_credentials(workspace.platform_dir)
+    people = {email: known for email, known in credentials.people.items() if email != account.email}
+    save_credentials(workspace.platform_dir, msgspec.structs.replace(credentials, people=people))
 
 
 def _remember(workspace: Workspace, account: Account) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from synthscars.files import atomic_file
 from synthscars.labelstudio.client import Client, translated
 from synthscars.labelstudio.interface import guideline_html, label_config
 from synthscars.labelstudio.server import served_images
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import Workspace, atomic_file
+from synthscars.workspace import Workspace
 
 _STORAGE_TITLE = "images of the workspace"
 _FILE_NAME = "project.json"

@@ -14,10 +14,11 @@ import msgspec
 import zstandard
 
 from synthscars.converters import labelstudio as converter
+from synthscars.files import atomic_file
 from synthscars.labelstudio.client import Client, translated
 from synthscars.labelstudio.project import Project
-from synthscars.problems import PlatformError, Problems
-from synthscars.workspace import Workspace, atomic_file, read_records, write_records
+from synthscars.problems import FormatError, PlatformError, Problems
+from synthscars.workspace import Workspace, read_records, write_records
 
 EXPORT_SUFFIX = ".json.zst"
 RECORDS_SUFFIX = ".jsonl.zst"
@@ -47,14 +48,20 @@ def pull(client: Client, project: Project, workspace: Workspace, problems: Probl
         download(client, project, raw)
         export = store_export(workspace, raw)
     clear_copies(workspace, project)
-    # The latest export is always read again: problems in it are reported until they are mended.
-    parse_missing(workspace, Problems(), except_for=export)
+    # The latest export is always read again: problems in it are reported until they are mended. What is wrong
+    # with an answer in an older one is mended or reported with the latest; a whole file that is bad is not.
+    older = Problems()
+    parse_missing(workspace, older, except_for=export)
+    problems.extend(problem for problem in older if problem.code == "export.unreadable")
     records = parse_export(workspace, export, problems)
     return _summary(export, records, is_new=export not in before)
 
 
 def download(client: Client, project: Project, target: Path) -> None:
-    """Fetch the raw export of all tasks, also those without answers, into a file as the server sends it."""
+    """Fetch the raw export of all tasks, also those without answers, into a file as the server sends it.
+
+    Raises `PlatformError` if the server refuses or sends anything but a list: exports are kept for ever.
+    """
     path = f"/api/projects/{project.id}/export"
     query = {"exportType": "JSON", "download_all_tasks": "true"}
     with translated(), client.http.stream("GET", path, params=query) as response:
@@ -62,8 +69,18 @@ def download(client: Client, project: Project, target: Path) -> None:
         with target.open("wb") as file:
             for chunk in response.iter_bytes(_CHUNK):
                 file.write(chunk)
-    if not target.stat().st_size:
-        raise PlatformError("Label Studio sent an empty export", fix="pull again; see platform/server.log")
+    if not _is_list(target):
+        raise PlatformError(
+            "Label Studio sent something else than a whole export", fix="pull again; see platform/server.log"
+        )
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a file starts and ends as a JSON list does: no error page, not cut short."""
+    with path.open("rb") as file:
+        start = file.read(_CHUNK)
+        file.seek(max(path.stat().st_size - _CHUNK, 0))
+        return start.lstrip().startswith(b"[") and file.read().rstrip().endswith(b"]")
 
 
 def store_export(workspace: Workspace, raw: bytes | Path) -> Path:
@@ -92,13 +109,26 @@ def parse_export(workspace: Workspace, export: Path, problems: Problems) -> Path
 
 
 def parse_missing(workspace: Workspace, problems: Problems, except_for: Path | None = None) -> list[Path]:
-    """Read every stored export that has no records, which a kill between the two steps leaves behind."""
+    """Read every stored export that has no records, which a kill between the two steps leaves behind.
+
+    One that cannot be read at all becomes a problem (`export.unreadable`), so that it stops no later pull.
+    """
     parsed = {path.name[:6] for path in workspace.numbered(workspace.records_dir, RECORDS_SUFFIX)}
-    return [
-        parse_export(workspace, export, problems)
-        for export in workspace.numbered(workspace.exports_dir, EXPORT_SUFFIX)
-        if export.name[:6] not in parsed and export != except_for
-    ]
+    made: list[Path] = []
+    for export in workspace.numbered(workspace.exports_dir, EXPORT_SUFFIX):
+        if export.name[:6] in parsed or export == except_for:
+            continue
+        try:
+            made.append(parse_export(workspace, export, problems))
+        except FormatError as error:
+            problems.add(
+                "export.unreadable",
+                error.message,
+                severity="warning",
+                file=export.name,
+                fix="restore it from a backup, or move it away",
+            )
+    return made
 
 
 def clear_copies(workspace: Workspace, project: Project) -> None:

@@ -30,7 +30,7 @@ class PushResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task on the server. `answers`: annotations and drafts of any kind."""
+    """A task on the server. `answers`: annotations of any kind, also skips; drafts are not among them."""
 
     id: int
     image_id: str
@@ -72,7 +72,7 @@ def push(
 
 def list_tasks(client: Client, project: Project) -> Iterator[Task]:
     """Every task of the project that names an image."""
-    fields = "id,data,total_annotations,cancelled_annotations,draft_exists"
+    fields = "id,data,total_annotations,cancelled_annotations"
     for entry in client.pages("/api/tasks/", project=project.id, page_size=BATCH, include=fields):
         image_id = entry["data"].get("image_id") if isinstance(entry.get("data"), dict) else None
         if isinstance(image_id, str) and image_id:
@@ -88,7 +88,7 @@ def image_url(workspace: Workspace, image_id: str) -> str | None:
 
 
 def remove_repeated(client: Client, project: Project) -> int:
-    """Take away second tasks of an image, unless somebody has answered both; returns how many.
+    """Take away second tasks of an image, unless somebody answered or began both; returns how many.
 
     They come from a push that was killed while the server was still working on its request.
     """
@@ -97,8 +97,12 @@ def remove_repeated(client: Client, project: Project) -> int:
         by_image.setdefault(task.image_id, []).append(task)
     removed = 0
     for tasks in by_image.values():
-        for task in sorted(tasks, key=lambda task: (-task.answers, task.id))[1:]:
-            if not task.answers:
+        if len(tasks) == 1:
+            continue
+        # Also what somebody is drawing right now; the list of tasks does not tell.
+        work = {task.id: task.answers + _drafts(client, task) for task in tasks}
+        for task in sorted(tasks, key=lambda task: (-work[task.id], task.id))[1:]:
+            if not work[task.id]:
                 with translated():
                     client.sdk.tasks.delete(id=str(task.id))
                 removed += 1
@@ -106,8 +110,11 @@ def remove_repeated(client: Client, project: Project) -> int:
 
 
 def _answers(entry: dict[str, Any]) -> int:
-    counts = (entry.get("total_annotations"), entry.get("cancelled_annotations"), entry.get("draft_exists"))
-    return sum(int(count or 0) for count in counts)
+    return int(entry.get("total_annotations") or 0) + int(entry.get("cancelled_annotations") or 0)
+
+
+def _drafts(client: Client, task: Task) -> int:
+    return len(client.request("GET", f"/api/tasks/{task.id}/drafts"))
 
 
 def _data(workspace: Workspace, batch: list[ImageRecord], problems: Problems) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from synthscars.files import atomic_file
 from synthscars.labelstudio import processes
 from synthscars.labelstudio.credentials import Account, ensure_credentials
 from synthscars.labelstudio.environment import (
@@ -26,7 +27,7 @@ from synthscars.labelstudio.environment import (
     executable,
 )
 from synthscars.problems import PlatformError
-from synthscars.workspace import Workspace, atomic_file
+from synthscars.workspace import Workspace
 
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
@@ -39,6 +40,11 @@ SERVED_NAME = "served"
 _INFO_NAME = "server.json"
 _LOG_LINES = 20
 _ATTEMPTS = 3
+# Label Studio takes settings under plain names as well (DJANGO_DB, STORAGE_TYPE, DEBUG), and the caller's
+# secrets are none of its business: it inherits what a process needs to run, and nothing else.
+_INHERITED = re.compile(
+    "PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TMP|TEMP|SYSTEMROOT|(DY)?LD_LIBRARY_PATH"
+)
 _ANNOUNCEMENT = re.compile(r"Starting development server at http://[^\s:]+:(\d+)")
 
 
@@ -163,12 +169,7 @@ def served_images(workspace: Workspace) -> Path:
 
 def server_environment(workspace: Workspace, owner: Account, port: int) -> dict[str, str]:
     """The environment variables of the server: the one way in which it gets settings and secrets."""
-    foreign = ("LABEL_STUDIO_", "HEARTEX_", "DJANGO_SETTINGS")
-    inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(foreign) and key not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    }
+    inherited = {key: value for key, value in os.environ.items() if _INHERITED.fullmatch(key)}
     return inherited | {
         "LABEL_STUDIO_BASE_DATA_DIR": str(workspace.platform_dir),
         "LABEL_STUDIO_HOST": f"http://{HOST}:{port}",

@@ -1,23 +1,22 @@
 """Builds a release: records and images in, a folder that `datasets.load_dataset` opens out.
 
 The folder appears whole under `releases/` or not at all, and the same inputs give the same bytes, whatever
-the machine's speed, the number of workers or the day. At most one row group of images is in memory at a time.
+the machine's speed, the number of workers or the day. At most one row group of images is in memory at a time;
+of the records, all are.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import msgspec
 
 from synthscars import __version__
+from synthscars.files import atomic_file, atomic_folder
 from synthscars.problems import Problems, ReleaseError
 from synthscars.records import ImageRecord
 from synthscars.release.card import write_card
@@ -35,7 +34,7 @@ from synthscars.release.prepare import Ready, find_images, fit_columns, usable
 from synthscars.release.shards import Shard, write_split
 from synthscars.release.splits import SPLITS, assign_splits, merge_groups
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import Workspace, atomic_file, atomic_folder, read_records
+from synthscars.workspace import Workspace, read_records
 
 Progress = Callable[[int], None]
 
@@ -94,7 +93,7 @@ def build_release(
         earlier = _earlier(workspace, version)
         by_split = _split(workspace, ready, earlier, problems)
         inputs = _inputs(workspace, source, earlier)
-        with _replaced_folder(target) as folder:
+        with atomic_folder(target, replace=force) as folder:
             manifest = _write(workspace, version, folder, by_split, inputs, left_out, set_aside, workers)
     return ReleaseReport(
         path=target,
@@ -127,14 +126,13 @@ def _choose(
             yield fit_columns(record, problems)
 
 
-def _earlier(workspace: Workspace, version: str) -> str | None:
-    """The newest version that is older than this one."""
-    older = [name for name in versions(workspace.releases_dir) if version_key(name) < version_key(version)]
-    return older[-1] if older else None
+def _earlier(workspace: Workspace, version: str) -> list[str]:
+    """The versions that are older than this one, oldest first."""
+    return [name for name in versions(workspace.releases_dir) if version_key(name) < version_key(version)]
 
 
 def _split(
-    workspace: Workspace, ready: list[Ready], earlier: str | None, problems: Problems
+    workspace: Workspace, ready: list[Ready], earlier: list[str], problems: Problems
 ) -> dict[str, list[Ready]]:
     """The images of every split that has any, in the order of `SPLITS`; `group_id` is the merged group."""
     settings = workspace.settings.release
@@ -149,13 +147,18 @@ def _split(
                 severity="warning",
                 fix=f"name one of {', '.join(SPLITS)}",
             )
-    previous = read_manifest(workspace.release_dir(earlier)).images if earlier else {}
+    # Of all of them, the newest last: an image may have been left out of the newest one.
+    previous = {
+        image_id: entry.split
+        for name in earlier
+        for image_id, entry in read_manifest(workspace.release_dir(name)).images.items()
+    }
     splits = assign_splits(
         groups,
         {"train": settings.train, "validation": settings.validation, "test": settings.test},
         settings.seed,
         prescribed={record.image_id: record.split for record in records},
-        previous={image_id: entry.split for image_id, entry in previous.items()},
+        previous=previous,
         problems=problems,
     )
     found: dict[str, list[Ready]] = defaultdict(list)
@@ -175,13 +178,13 @@ def _split(
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def _inputs(workspace: Workspace, source: Path, earlier: str | None) -> dict[str, InputFile]:
+def _inputs(workspace: Workspace, source: Path, earlier: list[str]) -> dict[str, InputFile]:
     files = {"records": source}
     export = workspace.exports_dir / source.name.replace(".jsonl.zst", ".json.zst")
     if source.parent.resolve() == workspace.records_dir and export.is_file():
         files["export"] = export
-    if earlier:
-        files["previous_manifest"] = workspace.release_dir(earlier) / MANIFEST_NAME
+    for name in earlier:
+        files[f"manifest {name}"] = workspace.release_dir(name) / MANIFEST_NAME
     return {role: InputFile(_name(workspace, path), _sha256(path)) for role, path in files.items()}
 
 
@@ -242,20 +245,3 @@ def _write(
 def _shards(folder: Path, by_split: dict[str, list[Ready]], workers: int | None) -> Iterable[Shard]:
     for split, images in by_split.items():
         yield from write_split(folder, split, images, workers=workers)
-
-
-@contextmanager
-def _replaced_folder(target: Path) -> Iterator[Path]:
-    """Like `atomic_folder`, but an older folder of that name makes way at the very end."""
-    aside = target.with_name(f".tmp-{secrets.token_hex(6)}-replaced-{target.name}")
-    try:
-        with atomic_folder(target) as folder:
-            yield folder
-            if target.exists():
-                target.rename(aside)
-    except BaseException:
-        if aside.exists() and not target.exists():
-            aside.rename(target)
-        raise
-    if aside.exists():
-        shutil.rmtree(aside)

@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
+from synthscars.files import atomic_file
 from synthscars.records import ImageRecord
 from synthscars.release.features import DESCRIPTIONS, to_row
 from synthscars.release.manifest import Manifest
+from synthscars.simulate.metadata import VERSION as SIMULATED
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import ReleaseSettings, atomic_file
+from synthscars.workspace import ReleaseSettings
 
 CARD_NAME = "README.md"
 
@@ -31,6 +33,8 @@ _SIZES = (
     (10_000_000, "1M<n<10M"),
 )
 _UNKNOWN = "unknown"
+_LONGEST_TEXT = 1000
+_LONGEST_LIST = 10
 
 _CITATION = """\
 @misc{kang2025legion,
@@ -69,9 +73,8 @@ def write_card(
 
 
 def is_simulated(record: ImageRecord) -> bool:
-    """Whether an image was drawn by a simulation and not made by a generator."""
-    model = record.generation.model if record.generation else ""
-    return "simulat" in f"{record.source} {model}".casefold()
+    """Whether an image was drawn by `synthscars simulate` and not made by a generator."""
+    return record.generation is not None and record.generation.parameters.get("Version") == SIMULATED
 
 
 def _front_matter(manifest: Manifest, title: str, license: str) -> str:
@@ -191,13 +194,22 @@ def _example(records: Sequence[ImageRecord]) -> str:
         artifact["polygons"] = [
             [*(round(value, 2) for value in ring[:6]), "..."] for ring in artifact["polygons"]
         ]
-    text = msgspec.json.format(msgspec.json.encode(row), indent=2).decode()
+    text = msgspec.json.format(msgspec.json.encode(_cut(row)), indent=2).decode()
     # A run of backticks in a prompt would end the block; in JSON a backtick only stands inside strings.
     text = text.replace("`", "\\u0060")
     return (
-        "## Example\n\nOne row as it is stored; polygons and metadata are cut short here.\n\n"
+        "## Example\n\nOne row as it is stored; long values and metadata are cut short here.\n\n"
         f"```json\n{text}\n```"
     )
+
+
+def _cut(value: Any) -> Any:
+    """JSON with long texts and lists cut short: a prompt may have megabytes."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "..."
+    if isinstance(value, list):
+        return [_cut(item) for item in value[:_LONGEST_LIST]]
+    return {key: _cut(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _taxonomy() -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from synthscars.problems import ReleaseError, UsageError
+from synthscars.problems import ReleaseError
 from synthscars.release.shards import Shard
-from synthscars.workspace import check_version
+from synthscars.workspace import is_version
 
 MANIFEST_NAME = "manifest.json"
 
@@ -35,9 +35,10 @@ class ImageEntry(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What is in `manifest.json`.
 
-    tools: name → version. inputs: by role (`records`, `export`, `previous_manifest`). settings: of splits and
-    consensus. splits: split → number of images. left_out: reason → number of images that have a record and
-    are not in the release. set_aside: image → code of the problem that kept it out. images: by image id.
+    tools: name → version. inputs: by role (`records`, `export`, and `manifest 1.0.0` of every earlier
+    version, whose splits are kept). settings: of splits and consensus. splits: split → number of images.
+    left_out: reason → number of images that have a record and are not in the release. set_aside: image →
+    code of the problem that kept it out. images: by image id.
     """
 
     name: str
@@ -76,16 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
 def versions(releases: Path) -> Iterator[str]:
     """The versions in a folder of releases, oldest first."""
     names = [path.name for path in releases.iterdir() if path.is_dir()] if releases.is_dir() else []
-    found = [name for name in names if not name.startswith(".") and name.count(".") == 2]
-    yield from sorted(filter(_is_version, found), key=version_key)
-
-
-def _is_version(name: str) -> bool:
-    try:
-        check_version(name)
-    except UsageError:
-        return False
-    return True
+    yield from sorted(filter(is_version, names), key=version_key)
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from synthscars.engine import map_ordered
+from synthscars.files import atomic_file
 from synthscars.problems import ReleaseError
 from synthscars.release.features import Row, features, to_row
 from synthscars.release.prepare import Ready
-from synthscars.workspace import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Which image goes into which split, so that no group of look-alikes is torn apart and none ever moves.
+"""Which image goes into which split, so that no group of look-alikes is torn apart and none moves silently.
 
 Images belong together if they share a `group_id`, a prompt and a seed, or a perceptual hash. Whole groups are
 assigned: first those whose split is prescribed by the source, then those that an earlier release has
@@ -90,7 +90,8 @@ def assign_splits(
 
     No group is split. Without prescribed and previous splits, the size of each split differs from what was
     asked by at most the size of the largest group. A group that is claimed by two splits goes to the more
-    protected one and is reported (`split.conflict`). Raises `UsageError` for fractions that make no sense.
+    protected one and is reported (`split.conflict`), as is one that its source takes out of the split that an
+    earlier release gave it (`split.moved`). Raises `UsageError` for fractions that make no sense.
     """
     _check_fractions(fractions)
     found = Problems() if problems is None else problems
@@ -100,8 +101,8 @@ def assign_splits(
 
     chosen: dict[str, str] = {}
     for group, images in members.items():
-        for claims, who in ((prescribed or {}, "the source"), (previous or {}, "the previous release")):
-            claimed = {claims[image] for image in images if claims.get(image) in SPLITS}
+        asked, before = _claimed(images, prescribed), _claimed(images, previous)
+        for claimed, who in ((asked, "the source"), (before, "an earlier release")):
             if claimed:
                 chosen[group] = max(claimed, key=SPLITS.index)
             if len(claimed) > 1:
@@ -115,6 +116,15 @@ def assign_splits(
                 )
             if claimed:
                 break
+        if asked and before - {chosen[group]}:
+            found.add(
+                "split.moved",
+                f"an earlier release has images of the group {group} in {' and '.join(sorted(before))}; "
+                f"its source asks for {chosen[group]}, and all {len(images)} go there",
+                severity="warning",
+                image=images[0],
+                fix="do not judge a model on this version that was trained on the earlier one",
+            )
 
     lacking = {split: fractions.get(split, 0.0) * len(groups) for split in SPLITS}
     sizes = Counter(groups.values())
@@ -126,6 +136,10 @@ def assign_splits(
         chosen[group] = max(candidates, key=lambda split: lacking[split])
         lacking[chosen[group]] -= sizes[group]
     return {image_id: chosen[group] for image_id, group in groups.items()}
+
+
+def _claimed(images: Iterable[str], claims: Mapping[str, str] | None) -> set[str]:
+    return {claims[image] for image in images if claims.get(image) in SPLITS} if claims else set()
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> None:

@@ -13,6 +13,8 @@ from synthscars.simulate.shapes import pick
 
 MODELS = (("simulated-v1", "51a0d00001"), ("simulated-v2", "51a0d00002"), ("simulated-xl", "51a0d0000f"))
 SOFTWARE = "synthscars simulate"
+VERSION = "synthscars-simulate"
+"""Stands where a generator writes its version: what tells these images from generated ones."""
 _USER_COMMENT, _EXIF_IFD, _SOFTWARE = 0x9286, 0x8769, 0x0131
 _NEGATIVE = (
     "blurry, deformed",
@@ -44,7 +46,7 @@ def settings(prompt: str, width: int, height: int, rng: np.random.Generator) -> 
         cfg_scale=float(pick(rng, (5.0, 6.5, 7.0, 7.5))),
         width=width,
         height=height,
-        parameters={"Schedule type": schedule, "Version": "synthscars-simulate"},
+        parameters={"Schedule type": schedule, "Version": VERSION},
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from synthscars.files import atomic_file
 from synthscars.problems import FormatError, UsageError
 from synthscars.records import ImageRecord, encode_lines
 from synthscars.simulate.image import simulate_image
-from synthscars.workspace import atomic_file, read_records
+from synthscars.workspace import read_records
 
 TRUTH_NAME = "ground_truth.jsonl"
 

@@ -148,3 +148,11 @@ def test_an_unusable_ring_does_not_stop_the_others():
     )
     merged, _ = merge(record(broken, square("b", 10, 10), square("c", 11, 10)))
     assert [artifact.votes for artifact in merged.artifacts] == [2]
+
+
+def test_an_image_that_the_adjudicator_skipped_keeps_nobodys_regions():
+    skipped = Review(rater_id="c", status="skipped", extra={"ground_truth": True})
+    seen = [Review(rater_id=name, status="annotated") for name in "ab"]
+    merged, _ = merge(record(square("a", 10, 10), square("b", 12, 10), reviews=(*seen, skipped)))
+    assert (merged.status, merged.artifacts, merged.caption) == ("skipped", (), "")
+    assert len(merged.reviews) == 3

@@ -252,6 +252,38 @@ def test_of_several_answers_of_one_rater_the_latest_counts_and_the_earlier_are_k
     assert [one["id"] for one in review.extra["earlier_annotations"]] == [12]
 
 
+def test_what_an_adjudicator_marked_as_ground_truth_counts_more_than_the_latest_answer() -> None:
+    task = annotated()
+    task["annotations"][0].update(id=9, updated_at="2026-02-01T00:00:00Z", ground_truth=True)
+    later = {"id": 12, "completed_by": 3, "result": [], "updated_at": "2026-02-02T00:00:00Z"}
+    task["annotations"].append(later)
+    record, problems = read_one(task)
+    assert record.artifacts == (HAND,)
+    assert record.reviews[0].extra["ground_truth"] is True
+    assert [one["id"] for one in record.reviews[0].extra["earlier_annotations"]] == [12]
+    assert codes(problems) == ["annotation.repeated"]
+
+
+def test_answers_of_deleted_accounts_are_not_taken_for_one_raters() -> None:
+    task = annotated()
+    second = copy.deepcopy(task["annotations"][0])
+    for number, annotation in enumerate((task["annotations"][0], second), start=1):
+        annotation.update(id=number, completed_by=None)
+    task["annotations"].append(second)
+    record, problems = read_one(task)
+    assert record.raters == ("rater-unknown-1", "rater-unknown-2")
+    assert [one.rater_id for one in record.artifacts] == list(record.raters)
+    assert codes(problems) == ["annotation.no_rater"] * 2
+
+
+def test_drafts_that_nobody_submitted_are_mentioned_without_names() -> None:
+    draft = {"id": 4, "user": "ada@example.org", "result": [{"id": "r1"}]}
+    record, problems = read_one({**task_of(BASE), "drafts": [draft, 5]})
+    assert record.status == "unlabelled"
+    assert b"ada@example.org" not in encode_record(record)
+    assert [(one.code, one.severity) for one in problems] == [("draft.not_submitted", "info")]
+
+
 def test_two_tasks_of_one_image_are_read_as_one() -> None:
     other = task_of(msgspec.structs.replace(BASE, reviews=(Review(rater_id="rater-4", status="clean"),)))
     record, problems = read_one(annotated(), {**other, "id": 8})
@@ -317,6 +349,41 @@ def test_what_cannot_be_held_is_reported_and_kept_raw() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        # As the page writes them: whatever belongs to a region has the image's size.
+        {"type": "brushlabels", "from_name": "brush", "original_width": 200, "value": {"rle": [1]}},
+        {"type": "textarea", "from_name": "phrase", "value": {"text": ["the left hand"]}},
+        {"type": "choices", "from_name": "subtype_structure", "value": {"choices": ["deformed"]}},
+    ],
+)
+def test_an_answer_whose_only_region_cannot_be_read_is_not_clean(item: dict[str, Any]) -> None:
+    task = task_of(BASE)
+    task["annotations"] = [{"id": 1, "completed_by": 3, "result": [{"id": "r1", **item}]}]
+    record, problems = read_one(task)
+    assert (record.status, record.reviews[0].status) == ("unlabelled", "annotated")
+    assert codes(problems) == ["result.not_read"]
+    assert problems.failed
+
+
+def test_an_answer_about_the_whole_image_that_we_do_not_know_does_not_make_it_annotated() -> None:
+    task = task_of(msgspec.structs.replace(BASE, reviews=(Review(rater_id="rater-3", status="clean"),)))
+    items_of(task).append({"id": "q", "type": "rating", "from_name": "beauty", "value": {"rating": 3}})
+    record, problems = read_one(task)
+    assert record.status == "clean"
+    assert codes(problems) == ["result.not_read"]
+    assert not problems.failed
+
+
+def test_a_subtype_of_another_category_is_kept_and_reported() -> None:
+    task = annotated()
+    items_of(task)[0]["value"]["polygonlabels"] = ["physics"]
+    record, problems = read_one(task)
+    assert (record.artifacts[0].category, record.artifacts[0].subtype) == ("physics", "deformed")
+    assert codes(problems) == ["region.subtype_mismatch"]
+
+
 def test_missing_texts_are_warned_of_and_the_region_is_kept() -> None:
     bare = msgspec.structs.replace(HAND, phrase="", explanation="")
     record, problems = read_one(task_of(msgspec.structs.replace(BASE, artifacts=(bare,), reviews=(SEEN,))))
@@ -354,7 +421,7 @@ def test_two_labels_on_a_region_keep_the_first_and_say_so() -> None:
     record, problems = read_one(task)
     assert record.artifacts[0].category == "physics"
     assert record.artifacts[0].extra["category_choices"] == ["physics", "structure"]
-    assert codes(problems) == ["region.category"]
+    assert codes(problems) == ["region.category", "region.subtype_mismatch"]
 
 
 def test_an_artifact_of_several_rings_is_one_artifact_again() -> None:
@@ -373,6 +440,18 @@ def test_a_part_that_a_rater_described_otherwise_stays_an_artifact_of_its_own() 
             item["value"]["text"] = ["the right hand"]
     record, _ = read_one(task)
     assert [one.artifact_id for one in record.artifacts] == ["r1", "r1~2"]
+
+
+def test_the_rings_of_one_artifact_never_take_the_id_of_another() -> None:
+    # As when a rater described the second of three parts anew: the others stay one artifact.
+    shifted = [tuple(value + step for value in BOX) for step in (0, 10, 20)]
+    whole = msgspec.structs.replace(HAND, polygons=(shifted[0], shifted[2]))
+    part = msgspec.structs.replace(HAND, artifact_id="r1~2", polygons=(shifted[1],), phrase="the thumb")
+    record, problems = read_one(
+        task_of(msgspec.structs.replace(BASE, artifacts=(whole, part), reviews=(SEEN,)))
+    )
+    assert record.artifacts == (whole, part)
+    assert not len(problems)
 
 
 def test_tasks_that_name_no_image_or_an_unknown_one_are_set_aside_with_a_problem() -> None:
@@ -463,3 +542,24 @@ def test_a_written_file_can_be_read_back(tmp_path: Path) -> None:
     )
     first, second = labelstudio.read(path, Problems())
     assert (first.artifacts, second.status) == ((HAND,), "unlabelled")
+
+
+def test_a_compressed_file_is_compressed_and_can_be_read_back(tmp_path: Path) -> None:
+    target = tmp_path / "tasks.json.zst"
+    record = msgspec.structs.replace(BASE, artifacts=(HAND,), reviews=(SEEN,))
+    assert labelstudio.write([record], target, Problems()) == 1
+    (found,) = labelstudio.read(target, Problems())
+    assert found.artifacts == (HAND,)
+    assert json.loads(zstandard.ZstdDecompressor().stream_reader(target.read_bytes()).read())
+
+
+def test_what_would_not_come_back_is_reported_when_it_is_written() -> None:
+    bare = msgspec.structs.replace(HAND, polygons=())
+    problems = Problems()
+    for record in (
+        msgspec.structs.replace(BASE, artifacts=(bare,), reviews=(SEEN,)),
+        msgspec.structs.replace(BASE, status="clean"),
+        msgspec.structs.replace(BASE, artifacts=(HAND,), reviews=(SEEN,)),
+    ):
+        labelstudio.task(record, "/data/a.png", problems)
+    assert codes(problems) == ["artifact.no_polygon", "review.no_region", "status.no_rater"]

@@ -310,3 +310,23 @@ def test_kept_images_decode_to_the_same_pixels(workspace: Workspace, outputs: Pa
         assert path is not None
         with Image.open(io.BytesIO(path.read_bytes())) as image:
             assert image.size == (record.width, record.height)
+
+
+def test_an_image_that_was_removed_from_the_workspace_is_stored_again(
+    workspace: Workspace, outputs: Path
+) -> None:
+    _ingest(workspace, outputs)
+    before = folder_bytes(workspace.root)
+    for path in workspace.images_dir.rglob("*.png"):
+        path.unlink()
+    report, _ = _ingest(workspace, outputs)
+    assert (report.added, report.duplicates, report.known) == (0, 0, 4)
+    assert folder_bytes(workspace.root) == before
+
+
+def test_a_damaged_avif_file_does_not_stop_the_others(workspace: Workspace, tmp_path: Path) -> None:
+    data = encoded(picture(1), "AVIF")
+    broken = data[:40] + bytes(40) + data[80:]
+    folder = write(tmp_path / "outputs", {"a.avif": broken, "b.avif": data})
+    report, _ = _ingest(workspace, folder)
+    assert (report.quarantined, report.added) == (1, 1)

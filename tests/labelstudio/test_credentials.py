@@ -28,6 +28,15 @@ def test_secrets_are_made_once_and_readable_for_their_owner_alone(tmp_path: Path
     assert [path.name for path in folder.iterdir()] == [FILE_NAME]
 
 
+def test_secrets_that_a_copy_opened_to_others_are_closed_again(tmp_path: Path) -> None:
+    made = ensure_credentials(tmp_path)
+    tmp_path.chmod(0o755)
+    (tmp_path / FILE_NAME).chmod(0o644)
+    assert ensure_credentials(tmp_path) == made
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
 def test_no_two_workspaces_share_a_secret(tmp_path: Path) -> None:
     first, second = (ensure_credentials(tmp_path / name).owner for name in "ab")
     assert first.password != second.password

@@ -283,6 +283,23 @@ def test_a_second_task_of_an_image_is_taken_away_and_answers_are_kept(
     assert {task.image_id: task.id for task in list_tasks(client, project)} == pushed
 
 
+def test_a_second_task_that_somebody_is_drawing_on_is_kept(
+    served: Served, client: Client, project: Project, pushed: dict[str, int], drawn: Any, people: list[Person]
+) -> None:
+    workspace, truth = served
+    double = [{"data": task_data(truth[0], "/data/x.png")}]
+    client.request("POST", f"/api/projects/{project.id}/import", json=double)
+    (second,) = [task.id for task in list_tasks(client, project) if task.id not in pushed.values()]
+    begun = {"result": [], "lead_time": 1}
+    made = people[1].client.request("POST", f"/api/tasks/{second}/drafts", json=begun)
+    assert push(client, project, workspace, Problems()).removed == 0
+    problems = Problems()
+    pull(client, project, workspace, problems)
+    assert {"task.repeated", "draft.not_submitted"} <= {problem.code for problem in problems}
+    client.request("DELETE", f"/api/drafts/{made['id']}/")
+    assert push(client, project, workspace, Problems()).removed == 1
+
+
 def test_an_image_whose_file_is_gone_is_reported_and_the_others_are_sent(
     served: Served, client: Client, project: Project, pushed: Any, tmp_path: Path
 ) -> None:
@@ -345,6 +362,27 @@ def test_the_project_shows_interface_and_guideline_as_we_wrote_them(client: Clie
     # The server removes whatever it thinks unsafe.
     assert found["expert_instruction"] == guideline_html(load_taxonomy())
     assert found["show_instruction"] is True
+
+
+def test_an_account_that_the_server_refuses_can_be_asked_for_again(served: Served, client: Client) -> None:
+    workspace, _ = served
+    with pytest.raises(PlatformError, match="does not make an account"):
+        add_person(workspace, client, "cleo@example.org", password="short")
+    assert "cleo@example.org" not in load_credentials(workspace.platform_dir).people
+
+
+def test_a_pull_changes_nothing_on_the_server(
+    served: Served, client: Client, project: Project, pulled: Any
+) -> None:
+    from click.testing import CliRunner
+
+    workspace, _ = served
+    client.request("PATCH", f"/api/projects/{project.id}/", json={"expert_instruction": "<p>By hand.</p>"})
+    result = CliRunner().invoke(main, ["platform", "pull", "-w", str(workspace.root), "--json"])
+    assert result.exit_code == 0, result.output
+    found = client.request("GET", f"/api/projects/{project.id}/")
+    ensure_project(client, workspace)
+    assert found["expert_instruction"] == "<p>By hand.</p>"
 
 
 def test_status_tells_where_and_how_far(served: Served, project: Project, pulled: Any) -> None:

@@ -1,14 +1,17 @@
 import json
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 import zstandard
 from platform_images import fill
 
 from synthscars.converters import labelstudio as converter
-from synthscars.labelstudio.pull import parse_export, parse_missing, store_export
-from synthscars.problems import FormatError, Problems
+from synthscars.labelstudio.client import Client
+from synthscars.labelstudio.project import Project
+from synthscars.labelstudio.pull import parse_export, parse_missing, pull, store_export
+from synthscars.problems import FormatError, PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.workspace import Workspace, read_records
 
@@ -99,3 +102,45 @@ def test_an_export_that_cannot_be_read_leaves_no_records_behind(workspace: Works
     with pytest.raises(FormatError, match=r"000001\.json\.zst"):
         parse_export(workspace, export, Problems())
     assert not workspace.records_dir.exists() or not list(workspace.records_dir.iterdir())
+
+
+def answering(content: bytes, status: int = 200) -> Client:
+    """A connection to a server that gives the same answer to every request."""
+    client = Client("http://127.0.0.1:9", "f" * 40)
+    transport = httpx.MockTransport(lambda request: httpx.Response(status, content=content))
+    client.http = httpx.Client(base_url=client.url, transport=transport)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"<!doctype html><title>Log in</title>", 200),
+        (b'[{"id": 1}, {"id": 2, "ann', 200),
+        (b"", 200),
+        (b'{"detail": "Invalid token."}', 401),
+        (b"<h1>Server Error (500)</h1>", 500),
+    ],
+)
+def test_what_is_no_whole_export_is_not_kept(workspace: Workspace, content: bytes, status: int) -> None:
+    with pytest.raises(PlatformError) as caught:
+        pull(answering(content, status), Project(1, "scars"), workspace, Problems())
+    assert "f" * 40 not in str(caught.value)
+    assert "<" not in str(caught.value)
+    assert not workspace.exports_dir.exists()
+
+
+def test_an_old_export_that_cannot_be_read_stops_no_later_pull(workspace: Workspace) -> None:
+    store_export(workspace, b'[{"id": 1}, {"id": 2, "ann')
+    truth = fill(workspace, 2)
+    problems = Problems()
+    result = pull(answering(export_of(truth)), Project(1, "scars"), workspace, problems)
+    assert (result.records, result.images) == ("000002.jsonl.zst", 2)
+    assert [(one.code, one.file) for one in problems] == [("export.unreadable", "000001.json.zst")]
+
+
+@pytest.mark.parametrize("content", [b"<!doctype html>", b'{"results": [', b"\xff\xfe\x00"])
+def test_an_answer_that_is_not_json_becomes_an_error_without_its_text(content: bytes) -> None:
+    with pytest.raises(PlatformError, match="not JSON") as caught:
+        answering(content).request("GET", "/api/projects/")
+    assert "results" not in str(caught.value)

@@ -22,7 +22,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments): pass
 print("arguments", json.dumps(sys.argv[1:]), flush=True)
 port = int(sys.argv[sys.argv.index("--port") + 1])
-if os.environ.get("STAND_IN_MOVES", "").isdigit() and port == int(os.environ["STAND_IN_MOVES"]):
+taken = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "taken")
+if os.path.exists(taken) and port == int(open(taken).read()):
     port = 0  # as Label Studio does when the port was taken meanwhile
 server = http.server.HTTPServer(("127.0.0.1", port), Handler)
 print(f"Starting development server at http://127.0.0.1:{{server.server_port}}/", flush=True)
@@ -96,7 +97,7 @@ def test_a_server_that_had_to_move_is_started_again_where_we_know_it(
     try:
         # Both chose the port while it was free; the other server was quicker, and answers there.
         monkeypatch.setattr(server, "_can_bind", lambda port: True)
-        monkeypatch.setenv("STAND_IN_MOVES", str(first.port))
+        (tmp_path / "env/bin/taken").write_text(str(first.port))
         second, _ = server.start(workspace, said.append, port=first.port)
         try:
             assert second.port != first.port
@@ -164,11 +165,16 @@ def test_the_servers_settings_are_ours_whatever_the_callers_are(
     monkeypatch.setenv("LABEL_STUDIO_BASE_DATA_DIR", "/elsewhere")
     monkeypatch.setenv("LABEL_STUDIO_PORT", "1")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("DJANGO_DB", "default")  # Label Studio takes it without its prefix as well
+    monkeypatch.setenv("HF_TOKEN", "hush")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     owner = server.ensure_credentials(workspace.platform_dir).owner
     variables = server.server_environment(workspace, owner, 8080)
     assert variables["LABEL_STUDIO_BASE_DATA_DIR"] == str(workspace.platform_dir)
     assert "LABEL_STUDIO_PORT" not in variables
-    assert "PYTHONPATH" not in variables
+    assert not variables.keys() & {"PYTHONPATH", "DJANGO_DB", "HF_TOKEN"}
+    assert variables["LC_ALL"] == "C.UTF-8"
+    assert "PATH" in variables
     assert variables["COLLECT_ANALYTICS"] == variables["LATEST_VERSION_CHECK"] == "false"
     assert variables["SENTRY_DSN"] == variables["FRONTEND_SENTRY_DSN"] == ""
     assert variables["LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK"] == "true"

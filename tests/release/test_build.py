@@ -17,11 +17,13 @@ from releasing import (
 )
 
 from synthscars.consensus import adjudicate
+from synthscars.ingest import ingest
 from synthscars.problems import Problems, ReleaseError, UsageError, WorkspaceError
-from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.records import Artifact, Generation, ImageRecord, Review
 from synthscars.release import build_release, features, from_row, read_manifest, versions
 from synthscars.release import shards as shards_module
 from synthscars.release.splits import SPLITS
+from synthscars.simulate import write_simulated
 from synthscars.workspace import Workspace
 
 SPLIT_SIZES = {"train": 19, "validation": 2, "test": 3}
@@ -193,13 +195,44 @@ def test_markup_in_texts_from_outside_is_only_text_in_the_card(tmp_path: Path) -
     )
     build_release(workspace, "1.0.0", Problems(), records=replace_records(workspace, [record]))
     text = (workspace.release_dir("1.0.0") / "README.md").read_text()
-    assert "> **Simulated.** All images" in text
     example = text.split("```json\n")[1].split("\n```")[0]
     assert json.loads(example)["artifacts"][0]["phrase"] == "```\n# heading"
     (line,) = [line for line in text.splitlines() if line.startswith("| simulated")]
     assert "<b>" not in line
     assert "[link]" not in line
     assert line.replace("\\|", "").count("|") == 4
+
+
+def test_only_images_of_the_simulation_are_called_simulated(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 0)
+    outputs = write_simulated(tmp_path / "simulations", 1).parent / "images"
+    (outputs / "other.png").write_bytes(noise_png(1))
+    ingest(workspace, [outputs], Problems())
+    drawn, other = (
+        changed(record, status="clean", reviews=(Review(rater_id="r", status="clean"),))
+        for record in sorted(workspace.images(), key=lambda record: record.file_name, reverse=True)
+    )
+    other = changed(other, source="simulations/other.png", generation=Generation(model="simulator mix"))
+    build_release(workspace, "1.0.0", Problems(), records=replace_records(workspace, [drawn]))
+    assert "> **Simulated.** All images" in (workspace.release_dir("1.0.0") / "README.md").read_text()
+    build_release(workspace, "1.1.0", Problems(), records=replace_records(workspace, [other]))
+    assert "Simulated" not in (workspace.release_dir("1.1.0") / "README.md").read_text()
+
+
+def test_huge_texts_do_not_make_a_huge_card(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 2)
+    record = sample_record(1, noise_png(1))
+    assert record.generation is not None
+    huge = changed(
+        record,
+        artifacts=tuple(changed(record.artifacts[0], artifact_id=str(number)) for number in range(200)),
+        generation=changed(record.generation, prompt="p" * 2_000_000, parameters={"x": "y" * 2_000_000}),
+        extra={"z": "z" * 2_000_000},
+    )
+    build_release(workspace, "1.0.0", Problems(), records=replace_records(workspace, [huge]))
+    text = (workspace.release_dir("1.0.0") / "README.md").read_text()
+    assert len(text) < 50_000
+    assert json.loads(text.split("```json\n")[1].split("\n```")[0])["generation"]["prompt"].endswith("p...")
 
 
 def test_what_nobody_looked_at_or_skipped_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -304,8 +337,25 @@ def test_images_keep_their_split_from_version_to_version(tmp_path: Path) -> None
         image: entry.split for image, entry in first.images.items()
     }
     assert second.splits == {"train": 48, "validation": 6, "test": 6}
-    assert second.inputs["previous_manifest"].name == "releases/0.9.0/manifest.json"
+    assert second.inputs["manifest 0.9.0"].name == "releases/0.9.0/manifest.json"
     assert list(versions(workspace.releases_dir)) == ["0.9.0", "0.10.0"]
+
+
+def test_an_image_that_one_version_left_out_comes_back_into_its_split(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 30)
+    records = [sample_record(seed, noise_png(seed)) for seed in range(30)]
+    build_release(workspace, "1.0.0", Problems())
+    first = read_manifest(workspace.release_dir("1.0.0")).images
+    protected = {image_id for image_id, entry in first.items() if entry.split != "train"}
+    assert len(protected) == 6
+    replace_records(workspace, [record for record in records if record.image_id not in protected])
+    build_release(workspace, "1.1.0", Problems())
+    replace_records(workspace, records)
+    build_release(workspace, "1.2.0", Problems())
+    third = read_manifest(workspace.release_dir("1.2.0")).images
+    assert {image_id: entry.split for image_id, entry in third.items()} == {
+        image_id: entry.split for image_id, entry in first.items()
+    }
 
 
 def test_the_split_that_a_source_prescribes_is_kept_and_an_unknown_one_reported(tmp_path: Path) -> None:

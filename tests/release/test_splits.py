@@ -93,8 +93,14 @@ def test_a_prescribed_split_is_respected_by_the_whole_group() -> None:
 
 
 def test_a_prescribed_split_goes_before_the_one_of_an_earlier_release() -> None:
-    splits = assign_splits({A: "g"}, {"train": 1.0}, 0, prescribed={A: "test"}, previous={A: "train"})
-    assert splits == {A: "test"}
+    problems = Problems()
+    groups, previous = {A: "g", B: "h"}, {A: "test", B: "train"}
+    prescribed = {A: "train", B: "train"}
+    splits = assign_splits(
+        groups, {"train": 1.0}, 0, prescribed=prescribed, previous=previous, problems=problems
+    )
+    assert splits == {A: "train", B: "train"}
+    assert [(problem.code, problem.image) for problem in problems] == [("split.moved", A)]
 
 
 @pytest.mark.parametrize("claims", ["prescribed", "previous"])

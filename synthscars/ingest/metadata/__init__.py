@@ -26,9 +26,7 @@ READERS: tuple[Reader, ...] = (automatic1111.read,)
 """Asked in this order; the first answer counts."""
 
 # Names that tools and people give to any output; they say nothing about the model.
-_GENERIC_NAME = re.compile(
-    r"(output|image|img|out|result|generated|untitled|[\d\W_]*)[\d\W_]*", re.IGNORECASE
-)
+_GENERIC_NAME = re.compile(r"(output|image|img|out|result|generated|untitled)?[\d\W_]*", re.IGNORECASE)
 
 
 def read_generation(chunks: Mapping[str, str]) -> Generation | None:
