@@ -134,7 +134,8 @@ def _without_holes(shape: Any) -> Iterator[Polygon]:
         # Cut through the hole along a pixel edge, so that the pieces stay exact.
         left, bottom, right, top = shape.bounds
         hole_left, _, hole_right, _ = shape.interiors[0].bounds
-        cut = math.floor((hole_left + hole_right) / 2)
+        middle = (hole_left + hole_right) / 2
+        cut = math.floor(middle) if math.floor(middle) >= hole_left else middle
         yield from _without_holes(shape.intersection(box(left, bottom, cut, top)))
         yield from _without_holes(shape.intersection(box(cut, bottom, right, top)))
 
@@ -142,6 +143,12 @@ def _without_holes(shape: Any) -> Iterator[Polygon]:
 def _ring(shape: Polygon) -> Ring:
     points = np.asarray(shape.exterior.coords)[:-1]
     return tuple(float(value) for value in points.flatten())
+
+
+def clip(ring: Sequence[float], width: int, height: int) -> tuple[Ring, ...]:
+    """The part of a ring that is on the image: several rings if the edge cuts it apart, or none."""
+    inside = shapely.make_valid(polygon(ring)).intersection(box(0, 0, width, height))
+    return tuple(_ring(piece) for piece in _without_holes(inside) if piece.area > 0)
 
 
 def simplify(ring: Sequence[float], tolerance: float) -> Ring:

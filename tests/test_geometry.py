@@ -14,6 +14,7 @@ from synthscars.geometry import (
     UNUSABLE,
     area,
     bbox,
+    clip,
     from_rle,
     polygon,
     ring_faults,
@@ -259,3 +260,24 @@ def test_a_simplified_outline_stays_within_the_tolerance(ring: Ring, tolerance: 
 
 def test_points_on_a_straight_edge_go_first() -> None:
     assert len(simplify((0, 0, 5, 0, 10, 0, 10, 10, 0, 10), 0.1)) == 8
+
+
+def test_a_ring_is_cut_off_at_the_edge_of_the_image():
+    assert area(clip((-5, -5, 5, -5, 5, 5, -5, 5), 10, 10)) == 25
+    assert clip((20, 20, 30, 20, 30, 30), 10, 10) == ()
+    # A U whose base lies below the image leaves its two arms.
+    u = (1, 0, 3, 0, 3, 12, 6, 12, 6, 0, 8, 0, 8, 14, 1, 14)
+    arms = clip(u, 10, 10)
+    assert sorted(area([arm]) for arm in arms) == [20, 20]
+
+
+@given(rings(40, 30))
+def test_cutting_off_leaves_what_shapely_leaves(ring):
+    clipped = clip(ring, 25, 20)
+    expected = polygon(ring).intersection(shapely.box(0, 0, 25, 20)).area
+    assert area(clipped) == pytest.approx(expected, abs=1e-6)
+    for piece in clipped:
+        x, y, width, height = bbox([piece])
+        assert min(x, y) >= 0
+        assert x + width <= 25 + 1e-9
+        assert y + height <= 20 + 1e-9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib import import_module
 
 import click
@@ -50,7 +52,12 @@ def main() -> None:
     """Datasets of artifacts in AI-generated images: ingest, annotate, release.
 
     \b
-    Exit codes: 0 done; 1 done, but some items had problems; 2 the call makes no sense; 3 cannot work.
+    Exit codes:
+      0    done, perhaps with warnings
+      1    done, but some items had to be set aside
+      2    the call makes no sense
+      3    cannot work: no workspace, the server is down, the disk is full
+      130  interrupted
 
     \b
     Start here:
@@ -59,3 +66,7 @@ def main() -> None:
       synthscars ingest path/to/images
       synthscars platform up && synthscars platform push
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character of a file's name must not end the work.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -28,6 +28,7 @@ MAX_SHOWN = 10
 """Problems of one code that are printed to the terminal; `--json` has them all."""
 
 _COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+_NAMES = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def workspace_option(command: _Command) -> _Command:
@@ -115,8 +116,8 @@ def show_problems(problems: Problems) -> None:
         if count > MAX_SHOWN:
             screen.print(f"… and {count - MAX_SHOWN} more {code}; --json lists them all")
     if len(problems):
-        counts = ", ".join(f"{count} {severity}" for severity, count in problems.counts().items())
-        screen.print(f"problems: {counts}")
+        counts = problems.counts().items()
+        screen.print(", ".join(f"{count} {_NAMES[name]}{'s' * (count != 1)}" for name, count in counts))
 
 
 def finish(problems: Problems) -> None:
@@ -138,7 +139,7 @@ class Command(click.Group):
             fail("interrupted", "run the same command again: it goes on where it stopped", 130)
         except OSError as error:
             # The disk is full, a folder is read-only, a name is too long: the reader can mend it.
-            fail(str(error), "mend it and run the same command again: it goes on where it stopped", 3)
+            fail(str(error), "mend the cause (a full disk? a missing permission?) and run it again", 3)
 
 
 def fail(message: str, fix: str, exit_code: int) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synthscars.cli.common import finish, json_option, output, print_json, show_problems, workspace_option
+from synthscars.cli.common import (
+    console,
+    finish,
+    json_option,
+    output,
+    print_json,
+    show_problems,
+    workspace_option,
+)
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -39,22 +47,35 @@ def consensus(
     """Merge what several raters drew on the same image into one answer.
 
     `release build` does the same on its way; this command shows beforehand what will stand and what will not.
+    A release is always merged with the IoU of the settings, so that its card tells the truth: --min-iou is
+    for looking, and does not go with --output.
 
     \b
     Example:
       synthscars consensus                 # what would stand
-      synthscars consensus --min-iou 0.3 --output merged.jsonl.zst
+      synthscars consensus --min-iou 0.3   # ... if raters had to agree less
+      synthscars consensus --output merged.jsonl.zst
     """
     from synthscars.consensus import adjudicate
-    from synthscars.problems import Problems
-    from synthscars.workspace import read_records, write_records
+    from synthscars.converters.formats import write
+    from synthscars.problems import Problems, UsageError
+    from synthscars.workspace import read_records
 
+    if target and min_iou is not None:
+        raise UsageError(
+            "--min-iou does not go with --output", fix="set min_iou under [consensus] in synthscars.toml"
+        )
+    if target and target.exists():
+        raise UsageError(f"{target} exists already", fix="choose another name, or remove it first")
+    if target and not target.name.endswith((".jsonl", ".jsonl.zst")):
+        raise UsageError(f"{target} is no name for records", fix="end it with .jsonl or .jsonl.zst")
     source = records or workspace.latest_records()
     iou = workspace.settings.consensus.min_iou if min_iou is None else min_iou
     problems = Problems()
     merged = list(adjudicate(read_records(source), problems, min_iou=iou))
     if target:
-        write_records(target, merged)
+        write(merged, target, problems, "records")
+        console().print(f"saved {target}", markup=False)
 
     artifacts = [artifact for record in merged for artifact in record.artifacts]
     agreements = [artifact.agreement for artifact in artifacts if artifact.agreement is not None]
@@ -72,7 +93,7 @@ def consensus(
     else:
         from rich.table import Table
 
-        table = Table("Consensus", "", title=f"{source.name}, IoU from {iou:g}")
+        table = Table("", "count", title=f"Consensus of {source.name}, IoU from {iou:g}")
         for status, count in result["images"].items():  # type: ignore[attr-defined]
             table.add_row(f"images {status}", str(count))
         table.add_row("artifacts that stand", str(len(artifacts)))

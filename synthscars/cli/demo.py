@@ -88,8 +88,11 @@ def _show(report: DemoReport) -> None:
     output().print(Panel(table, title="The whole way on simulated images", title_align="left", expand=False))
 
     look = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    look.add_column(no_wrap=True)
+    look.add_column(overflow="fold")
     look.add_row("Label Studio", report.url)
-    look.add_row("  account", f"{report.account}, password in {report.secrets}")
+    look.add_row("  account", report.account)
+    look.add_row("  password", f"in {_short(Path(report.secrets))}")
     look.add_row("release", _short(report.release))
     for plot in report.plots:
         look.add_row("plot", _short(plot))

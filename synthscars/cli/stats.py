@@ -89,6 +89,10 @@ def _find(release: str | None, start: Path, target: Path | None) -> tuple[Path, 
                 f"{workspace.root} has no releases yet", fix="build one with `synthscars release build 1.0.0`"
             )
         release = known[-1]
+    elif Path(release).exists() or "/" in release:
+        raise ReleaseError(
+            f"{release} is not a release: it has no folder data/", fix="name the release's folder"
+        )
     elif check_version(release) not in known:
         raise ReleaseError(
             f"there is no release {release}",

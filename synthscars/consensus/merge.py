@@ -33,10 +33,11 @@ def adjudicate(
     `votes` and `agreement` of each artifact are set, the caption is composed. An image is `clean` if most
     raters say so, and `skipped` with `extra["skip_reason"] = "disputed"` if they drew regions of which none
     stands. Regions that do not stand are reported (`consensus.unconfirmed`). Records that nobody reviewed
-    pass as they are.
+    pass as they are, and so do merged ones: merging twice changes nothing.
     """
     for record in records:
-        yield _adjudicate(record, problems, min_iou)
+        merged = any(artifact.votes is not None for artifact in record.artifacts)
+        yield record if merged else _adjudicate(record, problems, min_iou)
 
 
 def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> ImageRecord:

@@ -252,9 +252,9 @@ def _process(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
     ]
     text = (
         "## Annotation\n\n"
-        "Regions are drawn as polygons in Label Studio, following a written guideline. Each has a category, "
-        "a subtype, a phrase that names the place and a sentence that explains it; each image has a content "
-        "type and a scene sentence, or the answer that no artifact is visible.\n\n"
+        "Raters draw regions as polygons in Label Studio, following a written guideline. For each they are "
+        "asked for a category, a subtype, a phrase that names the place and a sentence that explains it; for "
+        "each image for a content type, a scene sentence, and whether no artifact is visible.\n\n"
         f"{_number(len(raters), 'rater')} took part; {per_image}. Where several raters judged an image, "
         f"regions of one category with a mask IoU of at least {manifest.settings['min_iou']:g} count as one "
         "artifact, and an artifact is in the release if more than half of the raters drew it, or an "
@@ -275,14 +275,18 @@ def _limits(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
         "; ".join(f"{_escape(reason)} {count}" for reason, count in sorted(manifest.left_out.items()))
         or "none"
     )
-    unknown = sum(artifact.subtype is None for record in records for artifact in record.artifacts)
+    artifacts = [artifact for record in records for artifact in record.artifacts]
+    missing = "; ".join(
+        f"{name} {sum(not getattr(artifact, name) for artifact in artifacts)}"
+        for name in ("category", "subtype", "phrase", "explanation")
+    )
     return (
         "## Known limits\n\n"
         f"- Images with a record that are not in this release: {out}.\n"
-        f"- Artifacts without a subtype: {unknown}.\n"
+        f"- Artifacts that lack an answer: {missing}.\n"
         "- An artifact that no rater noticed is not in the data: `clean` means that nobody saw one.\n"
         "- Image files and `generation.raw` are the originals and were not searched for personal data; "
-        "metadata of generators may hold paths or names.\n"
+        "metadata of generators may hold paths or names. `rater_id` is as the source gave it.\n"
         "- Near-duplicates are found by group, by prompt and seed, and by equal perceptual hash. They are "
         "kept in one split, but pictures that are similar in other ways may be in different ones."
     )

@@ -39,9 +39,9 @@ def usable(
     """Records whose artifacts can all be rasterized; the others are reported and mended or set aside.
 
     A ring without area adds nothing to its region and is dropped if the region has others; a ring that cannot
-    be read, or an artifact without any other ring, sets the artifact aside. An image that loses all artifacts
-    is set aside as well, because it must not count as clean. `left_out` gets image → code of the problem for
-    each image that is set aside.
+    be read, or an artifact without any other ring, sets the artifact aside. What leaves the image is cut off
+    at its edge. An image that loses all artifacts is set aside as well, because it must not count as clean.
+    `left_out` gets image → code of the problem for each image that is set aside.
     """
     seen: set[str] = set()
     for record in records:
@@ -49,6 +49,7 @@ def usable(
             problems.add(
                 "record.duplicate",
                 "the image has more than one record; only the first is used",
+                file=record.file_name,
                 image=record.image_id,
                 fix="merge the records before the release",
             )
@@ -63,6 +64,7 @@ def usable(
             problems.add(
                 "record.no_artifact_left",
                 "none of its artifacts can be used, and it must not count as clean",
+                file=record.file_name,
                 image=record.image_id,
                 fix="draw the regions again",
             )
@@ -84,6 +86,7 @@ def _with(record: ImageRecord, kept: tuple[Artifact, ...], problems: Problems) -
             problems.add(
                 "caption.stale",
                 "the caption still names an artifact that was set aside",
+                file=record.file_name,
                 image=record.image_id,
                 severity="warning",
                 fix="write the caption again",
@@ -98,6 +101,7 @@ def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems
         problems.add(
             "artifact.no_polygon",
             "it has no polygon",
+            file=record.file_name,
             image=record.image_id,
             region=region,
             fix="draw the region",
@@ -109,33 +113,34 @@ def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems
         unusable = codes.keys() & geometry.UNUSABLE
         lost = bool(unusable) and (len(artifact.polygons) == 1 or not unusable <= _EMPTY_RINGS)
         broken |= lost
-        if not unusable:
+        if "polygon.outside" in codes:
+            kept.extend(geometry.clip(ring, record.width, record.height))
+            codes["polygon.outside"] += ": cut off at the edge"
+        elif not unusable:
             kept.append(ring)
         for code, what in codes.items():
             problems.add(
                 code,
                 f"ring {number}: {what}",
+                file=record.file_name,
                 image=record.image_id,
                 region=region,
                 severity="error" if lost else "warning",
-                fix="draw the region again" if unusable else "",
+                fix="draw the region again",
             )
     if broken:
         return None
     if not kept:
         problems.add(
             "artifact.no_polygon",
-            "none of its rings has an area",
+            "none of its rings has an area on the image",
+            file=record.file_name,
             image=record.image_id,
             region=region,
             fix="draw the region again",
         )
         return None
-    return (
-        artifact
-        if len(kept) == len(artifact.polygons)
-        else msgspec.structs.replace(artifact, polygons=tuple(kept))
-    )
+    return msgspec.structs.replace(artifact, polygons=tuple(kept))
 
 
 def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:

@@ -1,5 +1,6 @@
 """What holds for every command."""
 
+import os
 import subprocess
 import sys
 
@@ -94,3 +95,17 @@ def test_it_runs_as_a_module():
         [sys.executable, "-m", "synthscars", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("synthscars, version ")
+
+
+def test_a_terminal_without_unicode_shows_what_it_can(tmp_path):
+    folder = tmp_path / "wörk"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "synthscars", "init", str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert "w\\xf6rk" in done.stdout

@@ -156,3 +156,13 @@ def test_an_image_that_the_adjudicator_skipped_keeps_nobodys_regions():
     merged, _ = merge(record(square("a", 10, 10), square("b", 12, 10), reviews=(*seen, skipped)))
     assert (merged.status, merged.artifacts, merged.caption) == ("skipped", (), "")
     assert len(merged.reviews) == 3
+
+
+def test_merging_twice_changes_nothing():
+    disputed = record(square("a", 10, 10), square("b", 40, 40), square("c", 70, 70))
+    clean = record(square("a", 10, 10))
+    standing = record(square("a", 10, 10), square("b", 12, 10), square("c", 70, 70))
+    for made in (disputed, clean, standing):
+        once, _ = merge(made)
+        again, _ = merge(once)
+        assert again == once

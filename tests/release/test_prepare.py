@@ -4,6 +4,7 @@ import pytest
 from releasing import changed, filled_workspace, noise_png, sample_record
 
 from synthscars.caption import compose
+from synthscars.geometry import bbox
 from synthscars.problems import Problems
 from synthscars.records import Artifact, Generation, ImageRecord
 from synthscars.release.prepare import find_images, fit_columns, usable
@@ -84,12 +85,13 @@ def test_a_caption_that_cannot_be_mended_is_kept_and_reported() -> None:
     assert "caption.stale" in [problem.code for problem in problems]
 
 
-def test_polygons_that_cross_themselves_or_reach_out_are_kept_and_reported() -> None:
+def test_polygons_that_cross_themselves_are_kept_and_those_that_reach_out_are_cut_off() -> None:
     problems = Problems()
     bow = (0.0, 0.0, 9.0, 9.0, 9.0, 0.0, 0.0, 9.0)
-    outside = (1.0, 1.0, 99.0, 1.0, 9.0, 9.0)
-    before = record((bow,), (outside,))
-    assert list(usable([before], problems, {})) == [before]
+    outside = (1.0, 1.0, 99.0, 1.0, 99.0, 9.0, 1.0, 9.0)
+    (after,) = usable([record((bow,), (outside,))], problems, {})
+    assert after.artifacts[0].polygons == (bow,)
+    assert bbox(after.artifacts[1].polygons) == (1, 1, 47, 8)
     assert [(p.code, p.severity) for p in problems] == [
         ("polygon.crosses_itself", "warning"),
         ("polygon.outside", "warning"),
@@ -156,3 +158,10 @@ def test_missing_and_altered_images_are_set_aside(tmp_path) -> None:
     }
     assert [problem.image for problem in problems] == list(left_out)
     assert all(problem.severity == "error" for problem in problems)
+
+
+def test_a_polygon_that_is_nowhere_on_the_image_is_set_aside() -> None:
+    problems = Problems()
+    (after,) = usable([record((SQUARE,), ((60.0, 60.0, 70.0, 60.0, 70.0, 70.0),))], problems, {})
+    assert [artifact.artifact_id for artifact in after.artifacts] == ["a0"]
+    assert problems.failed
