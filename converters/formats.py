@@ -132,7 +132,7 @@ def _with_size(records: Iterable[ImageRecord], target: Path, problems: Problems)
         else:
             problems.add(
                 "image.no_size",
-                "its size is not known, and the format needs it: left out",
+                f"{record.file_name}: its size is not known, and the format needs it: left out",
                 fix="convert where the images are at hand",
                 file=str(target),
                 image=record.image_id,

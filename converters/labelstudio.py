@@ -21,6 +21,7 @@ import msgspec
 
 from synthscars.converters.labelstudio_answers import ImageReader
 from synthscars.converters.labelstudio_tasks import Json, annotation, results, task, task_data
+from synthscars.converters.losses import Losses
 from synthscars.problems import FormatError, Problems
 from synthscars.records import ImageRecord
 from synthscars.taxonomy import Taxonomy, load_taxonomy
@@ -46,7 +47,9 @@ def read(
     task of any other image is set aside. Without it, the size in the task's data is used.
 
     `artifacts` holds the regions of all raters, `reviews` one answer per rater. Bad regions and tasks become
-    problems; their raw items stay in `extra`. Raises `FormatError` if the file is no list of tasks.
+    problems; their raw items stay in `extra`. So do predictions, which are nobody's answer: one problem
+    (`task.predictions`) counts those that no rater confirmed. Raises `FormatError` if the file is no list of
+    tasks.
     """
     name, tasks = _load(source)
     by_image: dict[str, list[Json]] = {}
@@ -54,6 +57,8 @@ def read(
         data = entry.get("data") if isinstance(entry, dict) else None
         image_id = data.get("image_id") if isinstance(data, dict) else None
         where = f"{name}, task {entry.get('id', number) if isinstance(entry, dict) else number}"
+        if isinstance(data, dict) and isinstance(data.get("file_name"), str) and data["file_name"]:
+            where += f", {data['file_name']}"
         if not isinstance(image_id, str) or not image_id:
             problems.add(
                 "task.no_image_id",
@@ -71,9 +76,21 @@ def read(
             )
         else:
             by_image.setdefault(image_id, []).append(entry)
+    unconfirmed: list[int] = []
     for image_id, found in by_image.items():
         known = images[image_id] if images is not None else None
-        yield ImageReader(name, image_id, found, known, problems, taxonomy or load_taxonomy()).record()
+        reader = ImageReader(name, image_id, found, known, problems, taxonomy or load_taxonomy())
+        yield reader.record()
+        unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
+    if unconfirmed:
+        problems.add(
+            "task.predictions",
+            f"{sum(unconfirmed)} regions of {len(unconfirmed)} images are only predictions, which nobody "
+            "confirmed; they are not read as artifacts",
+            severity="warning",
+            file=name,
+            fix="let raters confirm them in Label Studio; if the file was converted, use its source",
+        )
 
 
 def write(
@@ -85,9 +102,11 @@ def write(
     """Write records as tasks that Label Studio can import; returns how many.
 
     target: a `.json` or `.json.zst` file (written atomically) or an open binary file. image_url: where the
-    server finds the image; by default its file name under `/data/local-files/?d=images/`.
+    server finds the image; by default its file name under `/data/local-files/?d=images/`. What Label Studio
+    cannot hold is reported once per kind, as `loss.*`.
     """
     count = 0
+    losses = Losses(str(target) if isinstance(target, Path) else "tasks", problems)
 
     def lines(file: IO[bytes]) -> None:
         nonlocal count
@@ -95,7 +114,7 @@ def write(
         for record in records:
             url = image_url(record) if image_url else f"/data/local-files/?d=images/{quote(record.file_name)}"
             file.write(b",\n" if count else b"\n")
-            file.write(msgspec.json.encode(task(record, url, problems)))
+            file.write(msgspec.json.encode(task(record, url, problems, losses)))
             count += 1
         file.write(b"\n]\n")
 
@@ -113,6 +132,7 @@ def write(
                 lines(file)
     else:
         lines(target)
+    losses.report()
     return count
 
 

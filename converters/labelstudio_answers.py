@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
-from synthscars.converters.labelstudio_results import Answers, is_number, join_parts
+from synthscars.converters.labelstudio_results import (
+    REGION_TYPES,
+    Answers,
+    first_part,
+    is_number,
+    join_parts,
+)
 from synthscars.converters.labelstudio_tasks import Json
 from synthscars.problems import Problems, Severity
 from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.taxonomy import Taxonomy
+
+UNDECIDED = "nothing drawn, and 'no visible artifact' not chosen"
+"""The `skip_reason` in the extra of a review whose rater submitted an answer, and did not skip."""
 
 _PARSED = {"id", "result", "completed_by", "was_cancelled", "lead_time", "task", "project", "result_count"}
 
@@ -28,7 +39,11 @@ class ImageReader:
         problems: Problems,
         taxonomy: Taxonomy,
     ) -> None:
+        data = tasks[0]["data"]
+        name = known.file_name if known else data.get("file_name")
         self.where = f"{source}, task {tasks[0].get('id')}"
+        if name and isinstance(name, str):
+            self.where += f", {name}"
         self.image_id = image_id
         self.tasks = tasks
         self.problems = problems
@@ -38,11 +53,17 @@ class ImageReader:
         self.size_reported = False
 
     def warn(
-        self, code: str, what: str, region: str = "", fix: str = "", severity: Severity = "warning"
+        self, code: str, what: str, *, fix: str, region: str = "", severity: Severity = "warning"
     ) -> None:
-        """Report a problem of this image."""
+        """Report a problem of this image; region: the id of a region."""
         self.problems.add(
-            code, what, severity=severity, file=self.where, image=self.image_id, region=region, fix=fix
+            code,
+            what,
+            severity=severity,
+            file=self.where,
+            image=self.image_id,
+            region=region and f"region {region}",
+            fix=fix,
         )
 
     def record(self) -> ImageRecord:
@@ -60,7 +81,11 @@ class ImageReader:
             )
         if len(self.tasks) > 1:
             ids = ", ".join(str(task.get("id")) for task in self.tasks)
-            self.warn("task.repeated", f"{len(self.tasks)} tasks show this image ({ids}); read as one")
+            self.warn(
+                "task.repeated",
+                f"{len(self.tasks)} tasks show this image ({ids}); read as one",
+                fix="nothing is lost; `synthscars platform push` takes away those that nobody has begun",
+            )
         for rater_id, answers in self._by_rater().items():
             review, regions = self._review(rater_id, answers)
             reviews.append(review)
@@ -80,32 +105,58 @@ class ImageReader:
         if not width or not height:
             width, height = self._size_from_results()
             severity: Severity = "warning" if width else "error"
-            self.warn("image.no_size", "the task's data hold no size of the image", severity=severity)
+            self.warn(
+                "image.no_size",
+                "the task's data hold no size of the image",
+                fix="push the image with `synthscars platform push`, or write width and height into the data",
+                severity=severity,
+            )
         name = data.get("file_name")
         return ImageRecord(
             image_id=self.image_id,
-            file_name=name if isinstance(name, str) else "",
+            file_name=name if isinstance(name, str) else _name_in(data.get("image")),
             width=width,
             height=height,
         )
 
     def _size_from_results(self) -> tuple[int, int]:
-        for task in self.tasks:
-            for annotation in _dicts(task.get("annotations")):
-                for item in _dicts(annotation.get("result")):
-                    width, height = _size(item.get("original_width")), _size(item.get("original_height"))
-                    if width and height:
-                        return width, height
+        for item in self._items("annotations"):
+            width, height = _size(item.get("original_width")), _size(item.get("original_height"))
+            if width and height:
+                return width, height
         return 0, 0
 
     def _extra(self) -> Json:
-        predictions = [entry for task in self.tasks for entry in _dicts(task.get("predictions"))]
         found = {
             "label_studio_tasks": [task.get("id") for task in self.tasks],
             "rejected_regions": self.rejected,
-            "predictions": predictions,
+            "predictions": self._listed("predictions"),
         }
         return {key: value for key, value in found.items() if value}
+
+    @property
+    def unconfirmed(self) -> int:
+        """Predicted regions of this image that no rater made their own."""
+        confirmed = {
+            item.get("id")
+            for item in self._items("annotations")
+            if isinstance(item.get("id"), str) and str(item.get("origin")).startswith("prediction")
+        }
+        predicted = {
+            (number, item["id"])
+            for number, one in enumerate(self._listed("predictions"))
+            for item in _dicts(one.get("result"))
+            if isinstance(item.get("id"), str) and item.get("type") in REGION_TYPES
+        }
+        # The parts of one artifact (`ID~2`) count once, as they did when it was written.
+        whole = {(one, name) for one, name in predicted if (one, first_part(name)) not in predicted}
+        return sum(region_id not in confirmed for _, region_id in whole)
+
+    def _listed(self, field: str) -> list[Json]:
+        return [entry for task in self.tasks for entry in _dicts(task.get(field))]
+
+    def _items(self, field: str) -> list[Json]:
+        return [item for entry in self._listed(field) for item in _dicts(entry.get("result"))]
 
     # One rater
 
@@ -114,12 +165,22 @@ class ImageReader:
         for task in self.tasks:
             given = task.get("annotations", [])
             if not isinstance(given, list):
-                self.warn("task.bad_annotations", "the annotations are not a list", severity="error")
+                self.warn(
+                    "task.bad_annotations",
+                    "the annotations are not a list",
+                    fix="pull again, or export as JSON from Label Studio",
+                    severity="error",
+                )
                 self.rejected.append({"annotations": given})
                 continue
             for annotation in given:
                 if not isinstance(annotation, dict):
-                    self.warn("annotation.not_an_object", "an annotation is not an object", severity="error")
+                    self.warn(
+                        "annotation.not_an_object",
+                        "an annotation is not an object",
+                        fix="pull again, or export as JSON from Label Studio",
+                        severity="error",
+                    )
                     self.rejected.append({"annotation": annotation})
                     continue
                 raters.setdefault(self._rater_id(annotation), []).append(annotation)
@@ -163,18 +224,28 @@ class ImageReader:
         if answers.other:
             extra["other_results"] = answers.other
         artifacts = join_parts(answers.artifacts)
-        drawn = bool(artifacts) or answers.rejected > 0
-        if drawn and answers.no_artifact:
-            self.warn("annotation.contradiction", f"{rater_id} drew regions and chose 'no visible artifact'")
-        if not drawn and not answers.no_artifact:
+        if (artifacts or answers.rejected) and answers.no_artifact:
+            self.warn(
+                "annotation.contradiction",
+                f"{rater_id} drew regions and chose 'no visible artifact'; the regions count",
+                fix="ask the rater which holds, and let them change the answer in Label Studio",
+            )
+        status: Status = "annotated"
+        if not artifacts and answers.rejected:
+            # Still an answer that something is wrong: it must weigh against those who found nothing.
+            extra["unreadable"] = "no region could be read"
+        elif not artifacts and answers.no_artifact:
+            status = "clean"
+        elif not artifacts:
+            status, extra["skip_reason"] = "skipped", UNDECIDED
             self.warn(
                 "annotation.empty",
-                f"{rater_id} drew no region and did not choose 'no visible artifact'; read as clean",
-                fix="ask the rater",
+                f"{rater_id} drew no region and did not choose 'no visible artifact'; read as skipped",
+                fix="ask the rater to draw a region or to choose 'no visible artifact', and pull again",
             )
         review = Review(
             rater_id=rater_id,
-            status="annotated" if drawn else "clean",
+            status=status,
             content_type=answers.content_type,
             scene=answers.scene,
             seconds=_seconds(latest),
@@ -201,17 +272,24 @@ class ImageReader:
                 "image.size_differs",
                 f"the regions were drawn on {size[0]} x {size[1]} pixels, the image has "
                 f"{upright[0]} x {upright[1]}; read on the latter",
+                fix="check that the regions lie where they should: the file may have been replaced",
             )
 
 
 def _status(artifacts: Sequence[Artifact], reviews: Sequence[Review]) -> Status:
     if artifacts:
         return "annotated"
-    answers = {review.status for review in reviews}
-    # Somebody whose every region was bad did see artifacts: such an image is neither clean nor annotated.
-    if "annotated" in answers:
+    if not reviews:
         return "unlabelled"
-    return "clean" if "clean" in answers else "skipped" if "skipped" in answers else "unlabelled"
+    # Whoever drew something that cannot be read did see artifacts: others cannot make the image clean.
+    statuses = {review.status for review in reviews}
+    return "clean" if "clean" in statuses and "annotated" not in statuses else "skipped"
+
+
+def _name_in(url: Any) -> str:
+    """The name of the image's file on the server: tasks that `push` made do not hold the original one."""
+    found = parse_qs(url.partition("?")[2]).get("d", []) if isinstance(url, str) else []
+    return PurePosixPath(found[0]).name if found else ""
 
 
 def _agreed(reviews: Sequence[Review]) -> str | None:

@@ -19,13 +19,21 @@ from synthscars.converters.labelstudio_tasks import (
     SUBTYPE_PREFIX,
     Json,
 )
+from synthscars.geometry import UNUSABLE, ring_faults
 from synthscars.problems import Severity
 from synthscars.records import Artifact, Ring
 
 if TYPE_CHECKING:
     from synthscars.converters.labelstudio_answers import ImageReader
 
-_PART = re.compile(r"(?P<id>.+)~(?P<part>[2-9]|[1-9]\d+)")
+_PART = re.compile(r"(?P<id>.+)~([2-9]|[1-9]\d+)")
+REGION_TYPES = ("polygonlabels", "polygon")
+"""Types of the result items that hold the outline of a region."""
+
+_GEOMETRY_FIXES = {
+    "polygon.outside": "it is kept; draw it within the picture in Label Studio, pull again",
+    "polygon.crosses_itself": "it is kept; move its points in Label Studio until no edges cross, pull again",
+}
 _REGION_KEYS = {
     "id",
     "type",
@@ -52,7 +60,12 @@ class Answers:
         self.scene = ""
         regions: dict[str, list[Json]] = {}
         if not isinstance(items, list):
-            reader.warn("annotation.bad_result", f"the answer of {rater_id} is not a list", severity="error")
+            reader.warn(
+                "annotation.bad_result",
+                f"the answer of {rater_id} is not a list",
+                fix="pull again; its raw form is kept in extra",
+                severity="error",
+            )
             self.other.append(items)
             self.rejected += 1
             return
@@ -72,10 +85,15 @@ class Answers:
         self.reader.warn(
             "result.not_read",
             f"{self.rater_id}: {what}; its raw form is kept in extra",
-            region,
+            region=region,
+            fix="if it marks an artifact, draw it as a polygon of a category in Label Studio, and pull again",
             severity=severity,
         )
         self.other.append(item)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.reader.base.width, self.reader.base.height
 
     def _about_the_image(self, item: Json) -> bool:
         control = item.get("from_name")
@@ -96,7 +114,7 @@ class Answers:
         return True
 
     def _region(self, region_id: str, items: list[Json]) -> None:
-        shapes = [item for item in items if item.get("type") in ("polygonlabels", "polygon")]
+        shapes = [item for item in items if item.get("type") in REGION_TYPES]
         if not shapes:
             kinds = ", ".join(sorted({str(item.get("type")) for item in items}))
             # Whoever drew a brush stroke, or described a region that is gone, did not find the image clean.
@@ -106,20 +124,24 @@ class Answers:
                 self._keep(item, what, region_id, severity="error" if lost else "warning")
             self.rejected += lost
             return
-        ring = _ring(shapes[0], self.reader.base.width, self.reader.base.height)
+        ring = _ring(shapes[0], *self._size)
         if len(shapes) > 1 and any(shape.get("value") != shapes[0].get("value") for shape in shapes[1:]):
             ring = "two regions share its id"
+        faults = [] if isinstance(ring, str) else list(ring_faults(ring, *self._size))
+        ring = next((what for code, what in faults if code in UNUSABLE), ring)
         if isinstance(ring, str):
             self.reader.warn(
                 "region.bad_polygon",
                 f"{self.rater_id}: {ring}",
-                region_id,
+                region=region_id,
                 fix="draw the region again in Label Studio and pull again; its raw form is kept in extra",
                 severity="error",
             )
             self.reader.rejected.append({"region_id": region_id, "rater_id": self.rater_id, "items": items})
             self.rejected += 1
             return
+        for code, what in faults:
+            self.reader.warn(code, f"{self.rater_id}: {what}", region=region_id, fix=_GEOMETRY_FIXES[code])
         self.reader.check_size(shapes[0])
         self.artifacts.append(self._artifact(region_id, ring, shapes[0], items))
 
@@ -130,7 +152,10 @@ class Answers:
         if shape.get("image_rotation"):
             extra["image_rotation"] = shape["image_rotation"]
             self.reader.warn(
-                "region.rotated", "the picture was turned while the region was drawn: check it", region_id
+                "region.rotated",
+                "the picture was turned while the region was drawn",
+                region=region_id,
+                fix="check that the region lies where it should, and draw it again if not",
             )
         texts = {PHRASE: "", EXPLANATION: ""}
         subtypes: list[str] = []
@@ -140,14 +165,14 @@ class Answers:
                 texts[control] = "\n".join(_strings(item, "text"))
             elif isinstance(control, str) and control.startswith(SUBTYPE_PREFIX.rstrip("_")):
                 subtypes += _strings(item, "choices")
-            elif item.get("type") not in ("polygonlabels", "polygon"):
+            elif item.get("type") not in REGION_TYPES:
                 self._keep(item, f"the control {control!r} is not known", region_id)
         for control, text in texts.items():
             if not text:
                 self.reader.warn(
                     f"region.no_{control}",
                     f"{self.rater_id} gave no {control}",
-                    region_id,
+                    region=region_id,
                     fix="ask the rater",
                 )
         labels = _strings(shape, "polygonlabels")
@@ -158,7 +183,7 @@ class Answers:
             self.reader.warn(
                 "region.subtype_mismatch",
                 f"{self.rater_id}: {subtype} is no subtype of {category}",
-                region_id,
+                region=region_id,
                 fix="ask the rater",
             )
         return Artifact(
@@ -183,17 +208,25 @@ class Answers:
                 said = f"chose {', '.join(chosen)}" if chosen else "chose none"
                 used = known[0] if known else "unknown"
                 self.reader.warn(
-                    f"region.{kind}", f"{self.rater_id} {said}; the {kind} is read as {used}", region_id
+                    f"region.{kind}",
+                    f"{self.rater_id} {said}; the {kind} is read as {used}",
+                    region=region_id,
+                    fix=f"let the rater choose one {kind} in Label Studio, and pull again",
                 )
         return known[0] if known else None
+
+
+def first_part(region_id: str) -> str | None:
+    """`ID` for `ID~2`, `ID~3`, ...; `None` for an id that is no part's."""
+    part = _PART.fullmatch(region_id)
+    return part["id"] if part else None
 
 
 def join_parts(artifacts: list[Artifact]) -> list[Artifact]:
     """Make one artifact of the regions `ID`, `ID~2`, ... as long as their answers are equal."""
     joined: dict[str, Artifact] = {}
     for artifact in artifacts:
-        part = _PART.fullmatch(artifact.artifact_id)
-        first = joined.get(part["id"]) if part else None
+        first = joined.get(first_part(artifact.artifact_id) or "")
         if first is not None and _answers_of(first) == _answers_of(artifact):
             joined[first.artifact_id] = msgspec.structs.replace(
                 first, polygons=first.polygons + artifact.polygons

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from synthscars.converters.losses import Losses
 from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord, Review, Ring
 
@@ -23,27 +24,34 @@ NO_ARTIFACT = "no_visible_artifact"
 Json = dict[str, Any]
 
 _RATER = re.compile(r"rater-(\d+)")
+# Of an artifact's other fields, those that are Label Studio's own.
+_KEPT = frozenset({"origin", "meta", "score", "parentID"})
 
 
 def task_data(record: ImageRecord, image_url: str) -> Json:
-    """What the annotator's page knows about an image: no prompt, no generator, they would bias the answer."""
+    """What the annotator's page knows about an image: no prompt, no generator, no file name.
+
+    They would bias the answer, and real file names often hold the prompt or the generator's name.
+    """
     return {
         "image": image_url,
         "image_id": record.image_id,
-        "file_name": record.file_name,
         "width": record.width,
         "height": record.height,
     }
 
 
-def task(record: ImageRecord, image_url: str, problems: Problems) -> Json:
+def task(record: ImageRecord, image_url: str, problems: Problems, losses: Losses | None = None) -> Json:
     """One task with an annotation per rater; artifacts of raters without an account become predictions.
 
-    What would not come back, an artifact without a polygon or a finding without a region, is reported.
+    What would not come back, an artifact without a polygon or a finding without a region, is reported; fields
+    that Label Studio has no place for are counted in `losses`. The data hold the file's name too.
     """
     reviews = {review.rater_id: review for review in record.reviews}
     raters = dict.fromkeys((*reviews, *(artifact.rater_id for artifact in record.artifacts)))
     _report_losses(record, problems)
+    if losses is not None:
+        _count_losses(record, losses)
     annotations: list[Json] = []
     predictions: list[Json] = []
     for rater_id in raters:
@@ -55,13 +63,8 @@ def task(record: ImageRecord, image_url: str, problems: Problems) -> Json:
         else:
             items = results(regions, review, record.width, record.height)
             predictions.append({"model_version": rater_id or "synthscars", "result": items})
-            problems.add(
-                "rater.no_account",
-                f"the regions of {rater_id or 'an unnamed rater'} are written as predictions",
-                severity="info",
-                image=record.image_id,
-            )
-    return {"data": task_data(record, image_url), "annotations": annotations, "predictions": predictions}
+    data = {**task_data(record, image_url), "file_name": record.file_name}
+    return {"data": data, "annotations": annotations, "predictions": predictions}
 
 
 def _report_losses(record: ImageRecord, problems: Problems) -> None:
@@ -70,8 +73,9 @@ def _report_losses(record: ImageRecord, problems: Problems) -> None:
             code,
             what,
             severity="warning",
+            file=record.file_name,
             image=record.image_id,
-            region=region,
+            region=region and f"region {region}",
             fix="keep the records as well",
         )
 
@@ -86,11 +90,53 @@ def _report_losses(record: ImageRecord, problems: Problems) -> None:
         lost("status.no_rater", f"it is {record.status}, but nobody said so: written as not looked at")
 
 
+def _count_losses(record: ImageRecord, losses: Losses) -> None:
+    artifacts = record.artifacts
+    known = {review.content_type for review in record.reviews if _RATER.fullmatch(review.rater_id)}
+    fields: dict[str, tuple[int, str]] = {
+        "votes": (
+            sum(each.votes is not None or each.agreement is not None for each in artifacts),
+            "artifacts' votes",
+        ),
+        "generation": (record.generation is not None, "generation metadata"),
+        "caption": (bool(record.caption), "captions"),
+        "group_id": (bool(record.group_id), "groups"),
+        "split": (bool(record.split), "splits"),
+        "source": (bool(record.source), "sources"),
+        "license": (bool(record.license), "licences"),
+        "origin": (record.origin == "real", "real images, written like synthetic ones"),
+        "content_type": (
+            record.content_type is not None and record.content_type not in known,
+            "content types that no rater with an account chose",
+        ),
+        "extra": (
+            bool(record.extra) + sum(bool(set(each.extra) - _KEPT) for each in artifacts),
+            "images and artifacts with fields of other formats",
+        ),
+    }
+    for field, (times, what) in fields.items():
+        losses.count(field, what, record, int(times))
+    losses.count(
+        "rater",
+        "regions without a rater with an account (rater-NUMBER) became predictions",
+        record,
+        sum(len(each.polygons) > 0 for each in artifacts if not _RATER.fullmatch(each.rater_id)),
+        fix="they come back only once a rater confirms them in Label Studio: keep the records as well",
+    )
+    losses.count(
+        "review",
+        "answers of raters without an account (rater-NUMBER) became predictions",
+        record,
+        sum(not _RATER.fullmatch(each.rater_id) for each in record.reviews),
+    )
+
+
 def annotation(
     completed_by: int, review: Review, artifacts: Sequence[Artifact], width: int, height: int
 ) -> Json:
     """One rater's answer as Label Studio's API takes it. width, height: the upright image's, in pixels."""
-    skipped = review.status == "skipped"
+    # With a reason it is we who could make nothing of an answer that was submitted.
+    skipped = review.status == "skipped" and "skip_reason" not in review.extra
     body: Json = {
         "completed_by": completed_by,
         "was_cancelled": skipped,
@@ -133,9 +179,7 @@ def _region_items(artifact: Artifact, region_id: str, ring: Ring, width: int, he
     points = [[x * 100 / width, y * 100 / height] for x, y in zip(ring[::2], ring[1::2], strict=True)]
     shape = {"points": points, "closed": True}
     size = {"original_width": width, "original_height": height, "image_rotation": 0}
-    kept = {
-        key: value for key, value in artifact.extra.items() if key in ("origin", "meta", "score", "parentID")
-    }
+    kept = {key: value for key, value in artifact.extra.items() if key in _KEPT}
     labels = {"polygonlabels": [artifact.category]} if artifact.category else {}
     yield {**_item(region_id, CATEGORY, "polygonlabels", {**shape, **labels}), **size, **kept}
     for control, text in ((PHRASE, artifact.phrase), (EXPLANATION, artifact.explanation)):

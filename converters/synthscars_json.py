@@ -21,14 +21,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import msgspec
 
+from synthscars.converters.losses import Losses
 from synthscars.converters.synthscars_json_entries import (
     NAMESPACE,
     Picture,
@@ -245,7 +245,7 @@ def write(
     """
     from synthscars.files import atomic_file, atomic_folder
 
-    losses = _Losses(str(target), problems)
+    losses = Losses(str(target), problems)
     if target.suffix == ".json":
         with atomic_file(target) as file:
             single = _SplitWriter(file, None, None)
@@ -274,7 +274,7 @@ def write(
     return count
 
 
-def _split_of(record: ImageRecord, losses: _Losses) -> str:
+def _split_of(record: ImageRecord, losses: Losses) -> str:
     if _FOLDER_NAME.fullmatch(record.split):
         return record.split
     losses.count("split", "images without a usable split were written to train", record)
@@ -295,14 +295,17 @@ class _SplitWriter:
         self._names: dict[str, str] = {}
         self._count = 0
 
-    def add(self, record: ImageRecord, losses: _Losses) -> int:
+    def add(self, record: ImageRecord, losses: Losses) -> int:
         """Write one record; returns 0 if the format has no place for it."""
         if record.status in {"unlabelled", "skipped"} and not record.artifacts and not is_ours(record):
             losses.count(
-                record.status, f"images are {record.status}: written, they would count as clean", record
+                record.status,
+                f"images are {record.status}: written, they would count as clean",
+                record,
+                severity="warning",
             )
             return 0
-        losses.look_at(record)
+        _count_losses(record, losses)
         caption, composed = write_caption(record)
         if composed and record.caption:
             losses.count("caption", "captions did not name every phrase and were composed anew", record)
@@ -327,7 +330,7 @@ class _SplitWriter:
         self._ids.add(found)
         return found
 
-    def _name(self, record: ImageRecord, losses: _Losses) -> str:
+    def _name(self, record: ImageRecord, losses: Losses) -> str:
         if self._folder is None and is_ours(record):
             return record.file_name  # as it was: there is no image to be stored under it
         path = self._images(record.image_id) if self._images else None
@@ -342,67 +345,39 @@ class _SplitWriter:
             if path is not None:
                 shutil.copyfile(path, self._folder / name)
             else:
-                losses.count("image", "images are not at hand and were not copied", record)
+                losses.count(
+                    "image",
+                    "images are not at hand and were not copied",
+                    record,
+                    severity="warning",
+                    fix="pass --images FOLDER with the folder where the images are",
+                )
         self._names[name] = record.image_id
         return name
 
 
-_LEFT_OUT = frozenset({"unlabelled", "skipped", "no_polygon", "image"})
-"""Losses that are more than a field."""
-
-
-class _Loss(NamedTuple):
-    field: str
-    what: str
-
-
-class _Losses:
-    """Counts what the format cannot hold, by kind, with the first image of each."""
-
-    def __init__(self, file: str, problems: Problems) -> None:
-        self._file = file
-        self._problems = problems
-        self._counts: Counter[_Loss] = Counter()
-        self._first: dict[_Loss, str] = {}
-
-    def count(self, field: str, what: str, record: ImageRecord, times: int = 1) -> None:
-        if times:
-            loss = _Loss(field, what)
-            self._counts[loss] += times
-            self._first.setdefault(loss, record.image_id)
-
-    def look_at(self, record: ImageRecord) -> None:
-        """Count the fields of a record that are not written."""
-        artifacts, extra = record.artifacts, set(record.extra) - {NAMESPACE}
-        fields: dict[str, tuple[int, str]] = {
-            "no_polygon": (
-                sum(not each.polygons for each in artifacts),
-                "artifacts without a polygon were left out",
-            ),
-            "category": (sum(each.category is not None for each in artifacts), "categories of artifacts"),
-            "subtype": (sum(each.subtype is not None for each in artifacts), "subtypes of artifacts"),
-            "rater_id": (sum(bool(each.rater_id) for each in artifacts), "artifacts' raters"),
-            "votes": (sum(each.votes is not None for each in artifacts), "artifacts' votes"),
-            "content_type": (record.content_type is not None, "content types"),
-            "reviews": (len(record.reviews), "reviews"),
-            "generation": (record.generation is not None, "generation metadata"),
-            "group_id": (bool(record.group_id), "groups"),
-            "license": (bool(record.license), "licences"),
-            "origin": (record.origin == "real", "real images, written like synthetic ones"),
-            "extra": (
-                bool(extra) + sum(bool(set(each.extra) - {NAMESPACE}) for each in artifacts),
-                "images and artifacts with fields of other formats",
-            ),
-        }
-        for field, (times, what) in fields.items():
-            self.count(field, what, record, int(times))
-
-    def report(self) -> None:
-        for loss, count in self._counts.items():
-            self._problems.add(
-                f"loss.{loss.field}",
-                f"{count} {loss.what}; first: image {self._first[loss]}",
-                fix="the format has no place for it: keep the records as well",
-                severity="warning" if loss.field in _LEFT_OUT else "info",
-                file=self._file,
-            )
+def _count_losses(record: ImageRecord, losses: Losses) -> None:
+    """Count the fields of a record that are not written."""
+    artifacts, extra = record.artifacts, set(record.extra) - {NAMESPACE}
+    fields: dict[str, tuple[int, str]] = {
+        "no_polygon": (
+            sum(not each.polygons for each in artifacts),
+            "artifacts without a polygon were left out",
+        ),
+        "category": (sum(each.category is not None for each in artifacts), "categories of artifacts"),
+        "subtype": (sum(each.subtype is not None for each in artifacts), "subtypes of artifacts"),
+        "rater_id": (sum(bool(each.rater_id) for each in artifacts), "artifacts' raters"),
+        "votes": (sum(each.votes is not None for each in artifacts), "artifacts' votes"),
+        "content_type": (record.content_type is not None, "content types"),
+        "reviews": (len(record.reviews), "reviews"),
+        "generation": (record.generation is not None, "generation metadata"),
+        "group_id": (bool(record.group_id), "groups"),
+        "license": (bool(record.license), "licences"),
+        "origin": (record.origin == "real", "real images, written like synthetic ones"),
+        "extra": (
+            bool(extra) + sum(bool(set(each.extra) - {NAMESPACE}) for each in artifacts),
+            "images and artifacts with fields of other formats",
+        ),
+    }
+    for field, (times, what) in fields.items():
+        losses.count(field, what, record, int(times), severity="warning" if field == "no_polygon" else "info")

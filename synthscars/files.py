@@ -7,6 +7,7 @@ the old state or the new one, and at worst something that `remove_temporary` cle
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -81,6 +82,11 @@ def _settle(aside: Path, path: Path) -> None:
 def _temporary_beside(path: Path) -> Path:
     # Only the start of the name, so that it stays below the 255 bytes that a name may have.
     return path.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}-{path.name[:40]}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether this is what a killed `atomic_file` or `atomic_folder` left behind."""
+    return re.match(re.escape(_TEMPORARY) + "[0-9a-f]{12}-", path.name) is not None
 
 
 def remove_temporary(folder: Path) -> None:

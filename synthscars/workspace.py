@@ -20,77 +20,23 @@ either the old state or the new one, and at worst a `.tmp-` file that the next w
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from synthscars.files import atomic_file, remove_temporary
+from synthscars.files import atomic_file, is_temporary, remove_temporary
 from synthscars.problems import FormatError, UsageError, WorkspaceError
-from synthscars.records import ImageRecord, decode_record, encode_lines, encode_record
+from synthscars.records import ImageRecord, Origin, decode_record, encode_record
+from synthscars.settings import CONFIG_NAME, Settings, new_settings, read_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CONFIG_NAME = "synthscars.toml"
+LOCK_NAME = ".lock"
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
-
-
-class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[platform]`: the port that Label Studio should use, and the project's title there."""
-
-    port: int = 8080
-    title: str = ""
-
-
-class ConsensusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[consensus]`: regions of two raters are one artifact from this mask IoU on."""
-
-    min_iou: float = 0.5
-
-
-class ReleaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[release]`: what the card says, and how images are split."""
-
-    pretty_name: str = ""
-    license: str = "other"
-    seed: int = 0
-    train: float = 0.8
-    validation: float = 0.1
-    test: float = 0.1
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything in `synthscars.toml`."""
-
-    name: str
-    workspace_version: int = 1
-    platform: PlatformSettings = PlatformSettings()
-    consensus: ConsensusSettings = ConsensusSettings()
-    release: ReleaseSettings = ReleaseSettings()
-
-
-_NEW_CONFIG = """\
-# A synthscars workspace. Secrets do not belong here.
-name = {name}
-workspace_version = 1
-
-[platform]
-port = 8080            # the next free one is taken if this is busy
-
-[consensus]
-min_iou = 0.5          # mask IoU from which two raters' regions are one artifact
-
-[release]
-license = "other"      # licence of the dataset, as the Hugging Face Hub spells it
-seed = 0               # of the splits
-train = 0.8
-validation = 0.1
-test = 0.1
-"""
 
 
 class Workspace:
@@ -124,12 +70,11 @@ class Workspace:
             raise WorkspaceError(
                 f"{path} is a workspace already", fix="use it as it is, or choose another folder"
             )
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if root.exists() and (not root.is_dir() or any(not _is_leftover(path) for path in root.iterdir())):
             raise WorkspaceError(f"{path} is not an empty folder", fix="choose a new or an empty folder")
         root.mkdir(parents=True, exist_ok=True)
-        config = _NEW_CONFIG.format(name=_toml_string(name or root.name))
         with atomic_file(root / CONFIG_NAME) as file:
-            file.write(config.encode())
+            file.write(new_settings(name or root.name).encode())
         return cls.open(root)
 
     @classmethod
@@ -138,22 +83,7 @@ class Workspace:
 
         Raises `WorkspaceError` if there is none, or its settings cannot be read.
         """
-        config = path / CONFIG_NAME
-        try:
-            settings = msgspec.convert(tomllib.loads(config.read_text(encoding="utf-8")), Settings)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise WorkspaceError(
-                f"{path} is not a workspace: it has no {CONFIG_NAME}",
-                fix="make one with `synthscars init FOLDER`, or name one with --workspace",
-            ) from error
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-            raise WorkspaceError(f"{config}: {error}", fix="mend this line of the settings") from error
-        if settings.workspace_version != 1:
-            raise WorkspaceError(
-                f"{config}: workspace_version {settings.workspace_version} is not known to this synthscars",
-                fix="upgrade synthscars",
-            )
-        return cls(path.resolve(), settings)
+        return cls(path.resolve(), read_settings(path))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -163,7 +93,7 @@ class Workspace:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.root / ".lock")
+        lock = FileLock(self.root / LOCK_NAME)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -210,10 +140,24 @@ class Workspace:
         paths = (self.image_path(image_id, suffix) for suffix in SUFFIXES.values())
         return next((path for path in paths if path.is_file()), None)
 
+    def has_image(self, image_id: str, size: int) -> bool:
+        """Whether there is a file with the original bytes of an image, as many as there must be."""
+        path = self.find_image(image_id)
+        return path is not None and path.stat().st_size == size
+
+    def missing_images(self) -> int:
+        """How many images of the index have no file."""
+        from synthscars.images import SUFFIXES
+
+        # Listing the folders once: asking for each image would take minutes where there are many.
+        names = (path.name for path in self.images_dir.glob("??/*"))
+        stored = {name[:64] for name in names if name[64:] in SUFFIXES.values()}
+        return len({image_id for image_id, _ in self.index_names()} - stored)
+
     def add_image(self, data: bytes, image_id: str, suffix: str) -> Path:
-        """Keep the original bytes of an image; does nothing if they are there."""
+        """Keep the original bytes of an image; does nothing if a file of that size is there."""
         path = self.image_path(image_id, suffix)
-        if not path.exists():
+        if not path.is_file() or path.stat().st_size != len(data):
             with atomic_file(path) as file:
                 file.write(data)
         return path
@@ -221,11 +165,23 @@ class Workspace:
     # Index
 
     def index_batches(self) -> list[Path]:
-        """The ingest batches, oldest first."""
-        return self.numbered(self.index_dir, ".parquet")
+        """The ingest batches, oldest first. Raises `WorkspaceError` if one of them is gone."""
+        batches = self.numbered(self.index_dir, ".parquet")
+        for number, batch in enumerate(batches, start=1):
+            if int(batch.name[:6]) != number:
+                raise WorkspaceError(
+                    f"{self.index_dir / f'{number:06d}.parquet'} is missing, though {batch.name} is there",
+                    fix="restore it from a backup; if it is lost, rename the later ones to close the gap and "
+                    "ingest the originals again",
+                )
+        return batches
 
     def append_index(self, records: Iterable[ImageRecord]) -> Path:
-        """Add one ingest batch. A record whose `image_id` is known adds a second name for that image."""
+        """Add one ingest batch.
+
+        A record whose `image_id` is known adds a second name for that image, or repeats a name; either way
+        its origin and licence are the image's from now on (see `provenance`).
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -272,18 +228,44 @@ class Workspace:
                 ) from error
 
     def images(self) -> Iterator[ImageRecord]:
-        """Every image once, oldest first, unlabelled, under the name it was first ingested with."""
-        seen: set[str] = set()
+        """Every image once, oldest first, unlabelled, under the name it was first ingested with.
+
+        Origin and licence are those of `provenance`.
+        """
+        current = self.provenance()
         for record in self.index_rows():
-            if record.image_id not in seen:
-                seen.add(record.image_id)
-                yield record
+            # Each is taken out once, so what is no longer there has been seen.
+            if found := current.pop(record.image_id, None):
+                yield msgspec.structs.replace(record, origin=found[0], license=found[1])
+
+    def provenance(self) -> dict[str, tuple[Origin, str]]:
+        """Origin and licence of every image, by its id.
+
+        They are those of its newest row, which may correct older ones; a row without a licence leaves the
+        one that was given before.
+        """
+        current: dict[str, tuple[Origin, str]] = {}
+        for batch, rows in self._index(["image_id", "record"]):
+            for image_id, line in zip(
+                rows.column("image_id").to_pylist(), rows.column("record").to_pylist(), strict=True
+            ):
+                try:
+                    row = _provenance_decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise FormatError(f"{batch}: {error}", fix="restore it from a backup") from error
+                known = current.get(image_id)
+                current[image_id] = (row.origin, row.license or (known[1] if known else ""))
+        return current
 
     # Numbered files
 
     def numbered(self, folder: Path, suffix: str) -> list[Path]:
         """Files `000001<suffix>`, `000002<suffix>`, … of a folder, oldest first."""
-        return sorted(path for path in folder.glob(f"*{suffix}") if re.fullmatch(r"\d{6}", path.name[:6]))
+        return sorted(
+            path
+            for path in folder.glob(f"*{suffix}")
+            if re.fullmatch(r"[0-9]{6}", path.name.removesuffix(suffix))
+        )
 
     def next_numbered(self, folder: Path, suffix: str) -> Path:
         """The path of the next numbered file of a folder; nothing is written."""
@@ -305,10 +287,18 @@ class Workspace:
         return self.releases_dir / check_version(version)
 
 
-def _toml_string(text: str) -> str:
-    # A JSON string is a TOML string, but for DEL. Bytes of a folder's name that are no text become `?`.
-    printable = text.encode("utf-8", "replace").decode()
-    return msgspec.json.encode(printable).decode().replace("\x7f", "\\u007f")
+class _Provenance(msgspec.Struct):
+    # Of a row's JSON, of which there may be a megabyte, only this is decoded.
+    origin: Origin = "synthetic"
+    license: str = ""
+
+
+_provenance_decoder = msgspec.json.Decoder(_Provenance)
+
+
+def _is_leftover(path: Path) -> bool:
+    # What a `create` that was killed leaves; the first to take the lock clears it away.
+    return path.name == LOCK_NAME or (is_temporary(path) and path.name.endswith(f"-{CONFIG_NAME}"))
 
 
 def is_version(version: str) -> bool:
@@ -329,55 +319,3 @@ def _index_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema({name: pa.string() for name in ("image_id", "file_name", "source", "record")})
-
-
-# Records at rest
-
-
-def write_records(path: Path, records: Iterable[ImageRecord]) -> int:
-    """Write records as JSON Lines compressed with zstandard, atomically; returns how many."""
-    import zstandard
-
-    count = 0
-    # One thread and no checksum-free shortcuts: equal records give equal bytes.
-    compressor = zstandard.ZstdCompressor(level=10, write_checksum=True)
-    with atomic_file(path) as file, compressor.stream_writer(file, closefd=False) as stream:
-        for line in encode_lines(records):
-            stream.write(line)
-            count += 1
-    return count
-
-
-def read_records(path: Path) -> Iterator[ImageRecord]:
-    """Read JSON Lines of records, compressed (`.zst`) or not.
-
-    Raises `FormatError` naming the file and the line if one is not a record, or the file is cut short.
-    """
-    import zstandard
-
-    try:
-        with path.open("rb") as file:
-            lines = _decompressed_lines(file) if path.suffix == ".zst" else file
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield decode_record(line, f"{path}, line {number}")
-    except (zstandard.ZstdError, EOFError) as error:
-        raise FormatError(f"{path}: {error}", fix="pull again, or restore the file from a backup") from error
-
-
-def _decompressed_lines(file: IO[bytes]) -> Iterator[bytes]:
-    # Not `stream_reader`: it takes the end of the file for the end of the data, so a file that was cut short
-    # after a whole line would just seem to hold fewer records.
-    import zstandard
-
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    rest = b""
-    while chunk := file.read(zstandard.DECOMPRESSION_RECOMMENDED_INPUT_SIZE):
-        if frame.eof:
-            raise EOFError("something follows the end of the compressed data")
-        *lines, rest = (rest + frame.decompress(chunk)).split(b"\n")
-        yield from lines
-    if not frame.eof or frame.unused_data:
-        raise EOFError("the file is cut short" if not frame.eof else "something follows the compressed data")
-    if rest:
-        yield rest

@@ -5,7 +5,7 @@ import pytest
 from folders import folder_bytes
 from killing import killed_at
 
-from synthscars.files import atomic_file, atomic_folder, remove_temporary
+from synthscars.files import atomic_file, atomic_folder, is_temporary, remove_temporary
 from synthscars.problems import WorkspaceError
 
 
@@ -162,3 +162,12 @@ def test_new_folders_are_on_disk_before_a_file_in_them_is_called_written(
         file.write(b"x")
     for path in (tmp_path, *tmp_path.rglob("*")):
         assert path.stat().st_ino in synced, path
+
+
+def test_what_a_killed_writer_leaves_is_told_from_files_of_others(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a.txt"), atomic_folder(tmp_path / "b"):
+        names = list(tmp_path.iterdir())
+    assert len(names) == 2
+    assert all(is_temporary(path) for path in names)
+    others = ("a.txt", ".tmp-a", ".tmp-0123456789ag-a", "x.tmp-0123456789ab-a", ".tmp-0123456789ab")
+    assert not any(is_temporary(tmp_path / name) for name in others)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import artifacts, extras, records
 
+from synthscars.jsonl import read_records, write_records
 from synthscars.problems import FormatError
 from synthscars.records import (
     Artifact,
@@ -18,7 +19,6 @@ from synthscars.records import (
     encode_lines,
     encode_record,
 )
-from synthscars.workspace import read_records, write_records
 
 PLAIN = ImageRecord(image_id="ab" * 32, file_name="a.png", width=8, height=8)
 

@@ -5,22 +5,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import records
 
 from synthscars.files import atomic_file
 from synthscars.images import sha256
+from synthscars.jsonl import read_records, write_records
 from synthscars.problems import FormatError, UsageError, WorkspaceError
-from synthscars.records import ImageRecord
-from synthscars.workspace import (
-    CONFIG_NAME,
-    Settings,
-    Workspace,
-    check_version,
-    read_records,
-    write_records,
-)
+from synthscars.records import ImageRecord, encode_record
+from synthscars.settings import CONFIG_NAME
+from synthscars.workspace import Settings, Workspace, check_version
 
 RECORD = ImageRecord(image_id="ab" * 32, file_name="a.png", width=8, height=8, source="folder")
 
@@ -54,6 +50,21 @@ def test_a_name_that_toml_has_no_letters_for_still_makes_a_workspace(
     assert Workspace.create(tmp_path, name).name == kept
 
 
+def test_what_a_killed_init_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-0123456789ab-synthscars.toml").write_bytes(b"name")
+    (tmp_path / ".lock").write_bytes(b"")
+    with Workspace.create(tmp_path).lock():
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", CONFIG_NAME]
+
+
+@pytest.mark.parametrize("name", [".tmp-mine", ".tmp-0123456789ab-notes.txt", ".hidden"])
+def test_a_hidden_file_of_somebody_else_is_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(WorkspaceError, match="not an empty folder"):
+        Workspace.create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_folder_that_is_a_workspace_or_holds_anything_is_left_alone(tmp_path: Path, workspace) -> None:
     with pytest.raises(WorkspaceError, match="is a workspace already"):
         Workspace.create(workspace.root)
@@ -83,6 +94,17 @@ def test_opening_what_is_no_workspace_says_how_to_make_one(tmp_path: Path) -> No
         ('name = "a"\ntitel = "typing error"', "titel"),
         ('name = "a"\n[release]\nlicence = "mit"', "licence"),
         ('name = "a"\nworkspace_version = 2', "workspace_version 2"),
+        ('name = ""', "name: "),
+        ('name = "a"\nconsensus = 1', "consensus: "),
+        ('name = "a"\n[platform]\nport = 0', r"\[platform\] port: .*>= 1"),
+        ('name = "a"\n[platform]\nport = 65536', r"\[platform\] port: .*<= 65535"),
+        ('name = "a"\n[consensus]\nmin_iou = 0', r"\[consensus\] min_iou: "),
+        ('name = "a"\n[consensus]\nmin_iou = 1.01', r"\[consensus\] min_iou: "),
+        ('name = "a"\n[consensus]\nmin_iou = nan', r"\[consensus\] min_iou: "),
+        ('name = "a"\n[release]\ntrain = -0.1', r"\[release\] train: "),
+        ('name = "a"\n[release]\ntest = 1.5', r"\[release\] test: "),
+        ('name = "a"\n[release]\nvalidation = nan', r"\[release\] validation: "),
+        ('name = "a"\n[release]\ntrain = 0.9', r"\[release\] train, validation and test .* 1\.1, not 1"),
         (b"name = '\xff\xfe'", "utf-8"),
     ],
 )
@@ -94,6 +116,33 @@ def test_damaged_settings_are_refused_with_file_and_field(
         Workspace.open(tmp_path)
     assert str(tmp_path / CONFIG_NAME) in str(caught.value)
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("[release]\nlicence = 1", "did you mean license?"),
+        ("relase = 1", "did you mean release?"),
+        ("[platform]\nxyz = 1", "known here: port, title"),
+    ],
+)
+def test_the_nearest_setting_is_suggested(tmp_path: Path, text: str, fix: str) -> None:
+    (tmp_path / CONFIG_NAME).write_text(f'name = "a"\n{text}')
+    with pytest.raises(WorkspaceError) as caught:
+        Workspace.open(tmp_path)
+    assert caught.value.fix == fix
+
+
+def test_settings_at_their_limits_are_taken(tmp_path: Path) -> None:
+    third = 0.3333333
+    (tmp_path / CONFIG_NAME).write_text(
+        'name = "a"\n[platform]\nport = 65535\n[consensus]\nmin_iou = 1\n'
+        f"[release]\ntrain = {third}\nvalidation = {third}\ntest = {third}\n"
+    )
+    opened = Workspace.open(tmp_path).settings
+    assert (opened.platform.port, opened.consensus.min_iou, opened.release.train) == (65535, 1, third)
+    (tmp_path / CONFIG_NAME).write_text('name = "a"\n[release]\ntrain = 1\nvalidation = 0\ntest = 0\n')
+    assert Workspace.open(tmp_path).settings.release.train == 1
 
 
 # Lock
@@ -204,7 +253,49 @@ def test_no_text_leads_out_of_the_images_folder(text: str) -> None:
     assert path.is_relative_to("/w/images")
 
 
+def test_an_image_of_another_size_is_stored_again_and_those_without_a_file_are_counted(workspace) -> None:
+    data = b"\x89PNG bytes"
+    image_id = sha256(data)
+    workspace.append_index([msgspec.structs.replace(RECORD, image_id=image_id), RECORD, RECORD])
+    assert not workspace.has_image(image_id, len(data))
+    assert workspace.missing_images() == 2
+    path = workspace.add_image(data, image_id, ".png")
+    assert workspace.has_image(image_id, len(data))
+    assert workspace.missing_images() == 1
+    path.write_bytes(data[:-1])
+    assert not workspace.has_image(image_id, len(data))
+    workspace.add_image(data, image_id, ".png")
+    assert path.read_bytes() == data
+
+
 # Index and numbered files
+
+
+def test_the_newest_row_says_origin_and_licence_and_the_first_all_else(workspace) -> None:
+    other = msgspec.structs.replace(RECORD, image_id="cd" * 32, origin="real")
+    changed = {"file_name": "b.png", "source": "later", "width": 9, "extra": {"a": 1}}
+    workspace.append_index([RECORD, other])
+    workspace.append_index([msgspec.structs.replace(RECORD, license="MIT", **changed)])
+    workspace.append_index([msgspec.structs.replace(RECORD, origin="real", **changed)])
+    assert workspace.provenance() == {RECORD.image_id: ("real", "MIT"), other.image_id: ("real", "")}
+    assert list(workspace.images()) == [msgspec.structs.replace(RECORD, origin="real", license="MIT"), other]
+
+
+def test_a_batch_that_is_gone_is_noticed(workspace) -> None:
+    paths = [workspace.append_index([RECORD]) for _ in range(3)]
+    paths[1].unlink()
+    for look in (workspace.index_batches, workspace.missing_images, lambda: list(workspace.images())):
+        with pytest.raises(WorkspaceError, match=r"000002\.parquet is missing, though 000003") as caught:
+            look()
+        assert "backup" in caught.value.fix
+    paths[2].rename(paths[1])
+    assert len(workspace.index_batches()) == 2
+
+
+def test_a_copy_of_a_batch_under_another_name_is_no_batch(workspace) -> None:
+    path = workspace.append_index([RECORD])
+    path.with_name("000002 (copy).parquet").write_bytes(path.read_bytes())
+    assert list(workspace.index_rows()) == [RECORD]
 
 
 def test_index_batches_are_appended_and_read_in_order(workspace) -> None:
@@ -284,3 +375,16 @@ def test_records_that_cannot_be_written_leave_the_old_file(tmp_path: Path) -> No
         write_records(path, broken())
     assert list(read_records(path)) == [RECORD]
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl.zst"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
+def test_a_damaged_line_of_records_says_what_to_do(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = encode_record(RECORD) + b'\n\n{"image_id"\n'
+    path.write_bytes(zstandard.compress(text) if path.suffix == ".zst" else text)
+    read = read_records(path)
+    assert next(read) == RECORD
+    with pytest.raises(FormatError, match=f"{name}, line 3") as caught:
+        next(read)
+    assert "backup" in caught.value.fix
+    assert "synthscars convert" in caught.value.fix

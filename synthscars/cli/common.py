@@ -52,7 +52,8 @@ def json_option(command: _Command) -> _Command:
 
 def open_workspace(path: Path) -> Workspace:
     """Open the workspace in `path` or in the nearest folder above it."""
-    from synthscars.workspace import CONFIG_NAME, Workspace
+    from synthscars.settings import CONFIG_NAME
+    from synthscars.workspace import Workspace
 
     resolved = path.resolve()
     for folder in (resolved, *resolved.parents):

@@ -58,8 +58,8 @@ def consensus(
     """
     from synthscars.consensus import adjudicate
     from synthscars.converters.formats import write
+    from synthscars.jsonl import read_records
     from synthscars.problems import Problems, UsageError
-    from synthscars.workspace import read_records
 
     if target and min_iou is not None:
         raise UsageError(

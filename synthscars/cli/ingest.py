@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--origin",
     type=click.Choice(ORIGINS),
-    default="synthetic",
-    show_default=True,
+    show_default="synthetic",
     help="Whether the images were generated or are photographs.",
 )
 @click.option("--license", default="", help="Licence of these images, for instance CC-BY-4.0.")
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 def ingest(
     sources: tuple[str, ...],
     workspace: Workspace,
-    origin: Origin,
+    origin: Origin | None,
     license: str,
     workers: int | None,
     dry_run: bool,
@@ -51,7 +50,8 @@ def ingest(
     A SOURCE is a folder (with all folders in it), a zip archive, an image, or a pattern in quotes. Every
     image is decoded completely and kept byte for byte. The generator's settings are read from its metadata. A
     file that cannot be used is copied to quarantine/ with the reason. Running it again changes nothing; after
-    an interruption it goes on where it stopped.
+    an interruption it goes on where it stopped. --origin and --license also correct images that are known
+    already, and images that are gone from the workspace are restored.
 
     \b
     Examples:
@@ -59,6 +59,7 @@ def ingest(
       synthscars ingest --dry-run outputs/ batch.zip    # what would happen?
       synthscars ingest 'outputs/2025-*/**/*.png'
       synthscars ingest photos/ --origin real --license CC-BY-4.0
+      synthscars ingest outputs/ --license CC0-1.0      # forgotten the first time
     """
     import warnings
 
@@ -80,6 +81,7 @@ def ingest(
             progress=advance,
         )
     if as_json:
+        report.tools = _named(report.tools)
         print_json({"report": report, "dry_run": dry_run, "problems": problems.to_json()})
     else:
         _show(report, dry_run)
@@ -99,6 +101,8 @@ def _show(report: IngestReport, dry_run: bool) -> None:
         (report.added, f"{would}added"),
         (report.duplicates, f"{would}recorded as second names of images (same bytes)"),
         (report.known, "known already"),
+        (report.restored, f"{would}restored: the workspace had lost these images, or a part of them"),
+        (report.updated, f"{would}updated: known images with another origin or licence"),
         (report.quarantined, f"{would}set aside in quarantine/, with the reason"),
         (report.refused, "not read, see below"),
         (sum(report.ignored.values()), "not images, left alone"),
@@ -108,5 +112,13 @@ def _show(report: IngestReport, dry_run: bool) -> None:
             table.add_row(f"{count:,}", what)
     output().print(table)
     if report.tools:
-        named = ", ".join(f"{tool or 'unknown'} {count:,}" for tool, count in report.tools.items())
+        named = ", ".join(f"{tool} {count:,}" for tool, count in _named(report.tools).items())
         output().print(f"generators of the added images: {named}", markup=False)
+
+
+def _named(counts: dict[str, int]) -> dict[str, int]:
+    """Counts by generator or model, those without a name under `unknown`."""
+    named: dict[str, int] = {}
+    for name, count in counts.items():
+        named[name or "unknown"] = named.get(name or "unknown", 0) + count
+    return named

@@ -38,7 +38,11 @@ def platform() -> None:
 
 @platform.command()
 @workspace_option
-@click.option("--port", type=click.IntRange(1, 65535), help="Preferred port; the workspace's if not given.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Preferred port; the workspace's if not given. Ignored if it runs already.",
+)
 @json_option
 def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
     """Start Label Studio and prepare the project.
@@ -58,7 +62,9 @@ def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
 
     screen = console()
     server, started = start(workspace, lambda line: screen.print(line, markup=False), port)
-    ensure_project(connect(workspace), workspace)
+    client = connect(workspace)
+    with workspace.lock():
+        ensure_project(client, workspace)
     status = platform_status(workspace)
     if as_json:
         print_json(status)
@@ -95,7 +101,7 @@ def down(workspace: Workspace, as_json: bool) -> None:
 def push(workspace: Workspace, dry_run: bool, as_json: bool) -> None:
     """Make a task of every image that has none yet.
 
-    Annotators see the picture and its file name, not the prompt or the generator. Pushing twice changes
+    Annotators see the picture, not the prompt, the generator or the file's name. Pushing twice changes
     nothing.
 
     \b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from synthscars.cli.common import json_option, output, print_json, workspace_opt
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
 
-_MOST = 10
+_MOST_TOOLS = 10
+_MOST_MODELS = 5
 
 
 @click.command()
@@ -30,7 +32,8 @@ def init(folder: Path, name: str, as_json: bool) -> None:
       synthscars init my-scars
       synthscars init my-scars --name "Scars of diffusion models"
     """
-    from synthscars.workspace import CONFIG_NAME, Workspace
+    from synthscars.settings import CONFIG_NAME
+    from synthscars.workspace import Workspace
 
     workspace = Workspace.create(folder, name)
     if as_json:
@@ -41,7 +44,7 @@ def init(folder: Path, name: str, as_json: bool) -> None:
         f"made the workspace {workspace.name!r} in {folder}; its settings: {folder / CONFIG_NAME}",
         markup=False,
     )
-    screen.print(f"next: cd {folder} && synthscars ingest PATH/TO/IMAGES", markup=False)
+    screen.print(f"next: cd {shlex.quote(str(folder))} && synthscars ingest PATH/TO/IMAGES", markup=False)
 
 
 @click.command()
@@ -66,27 +69,25 @@ def summary(workspace: Workspace) -> dict[str, Any]:
     """What is in a workspace, as JSON: counts of images and of everything that was made from them."""
     from synthscars.release import versions
 
-    images: set[str] = set()
-    rows = 0
+    images = 0
     origins: Counter[str] = Counter()
     tools: Counter[str] = Counter()
     models: Counter[str] = Counter()
-    for record in workspace.index_rows():
-        rows += 1
-        if record.image_id in images:
-            continue
-        images.add(record.image_id)
+    for record in workspace.images():
+        images += 1
         origins[record.origin] += 1
         if record.origin == "synthetic":
             generation = record.generation
-            tools[generation.tool if generation else ""] += 1
-            models[generation.model if generation else ""] += 1
+            tools[(generation.tool if generation else "") or "unknown"] += 1
+            models[(generation.model if generation else "") or "unknown"] += 1
     quarantined = len(list(workspace.quarantine_dir.glob("[!.]*.json")))
     return {
         "name": workspace.name,
         "workspace": str(workspace.root),
-        "images": len(images),
-        "duplicates": rows - len(images),
+        "images": images,
+        "missing_files": workspace.missing_images(),
+        # A name that was ingested again, to correct its image's licence, has several rows.
+        "second_names": len(set(workspace.index_names())) - images,
         "quarantined": quarantined,
         "origins": _ranked(origins),
         "tools": _ranked(tools),
@@ -109,22 +110,27 @@ def _show(found: dict[str, Any]) -> None:
     table.add_column(style="bold")
     table.add_column()
     table.add_row(
-        "images", f"{found['images']:,}" + (f"  ({_listed(found['origins'])})" if found["images"] else "")
+        "images", f"{found['images']:,}" + (f"  ({_listed(found['origins'], 2)})" if found["images"] else "")
     )
-    table.add_row("second names", f"{found['duplicates']:,}")
+    if missing := found["missing_files"]:
+        table.add_row("missing files", Text(f"{missing:,}  → ingest the originals again", style="red"))
+    table.add_row("second names", f"{found['second_names']:,}")
     table.add_row("quarantined", f"{found['quarantined']:,}")
     if found["tools"]:
-        table.add_row("generators", Text(_listed(found["tools"])))
-        table.add_row("models", Text(_listed(found["models"])))
-    table.add_row("Label Studio pulls", f"{found['exports']:,}")
-    table.add_row("records", f"{found['records']:,}")
+        table.add_row("generators", Text(_listed(found["tools"], _MOST_TOOLS)))
+        table.add_row("models", Text(_listed(found["models"], _MOST_MODELS)))
+    # Each pull is kept and then read into a file of records; a kill between the two leaves one unread.
+    unread = found["exports"] - found["records"]
+    table.add_row(
+        "Label Studio pulls", f"{found['exports']:,}" + (f"  ({unread} not read)" if unread else "")
+    )
     table.add_row("releases", ", ".join(found["releases"]) or "none")
     output().print(table)
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _listed(counts: dict[str, int], most: int) -> str:
     """The most frequent ones, and how many others there are."""
-    shown = [f"{name or 'unknown'} {count:,}" for name, count in list(counts.items())[:_MOST]]
-    if len(counts) > _MOST:
-        shown.append(f"and {len(counts) - _MOST} more")
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:most]]
+    if len(counts) > most:
+        shown.append(f"and {len(counts) - most} more")
     return ", ".join(shown)

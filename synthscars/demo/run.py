@@ -29,11 +29,12 @@ from synthscars.problems import Problems, WorkspaceError
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.release import build_release
 from synthscars.release.features import from_row
+from synthscars.settings import CONFIG_NAME
 from synthscars.simulate import read_truth, write_simulated
 from synthscars.simulate.raters import rate
 from synthscars.stats import encode_summary, read_tables, summarize
 from synthscars.stats.plots import save_plots
-from synthscars.workspace import CONFIG_NAME, Workspace
+from synthscars.workspace import Workspace
 
 VERSION = "0.1.0"
 RATERS = ("ada@example.com", "ben@example.com", "cleo@example.com")
@@ -101,9 +102,7 @@ def run_demo(
         truth = {record.image_id: record for record in read_truth(truth_file)}
     with station("ingest", "taking them into a workspace"):
         workspace = _workspace(folder / "workspace", truth)
-        # Not the folder: a demo of more images may have drawn there before.
-        files = [truth_file.parent / "images" / record.file_name for record in truth.values()]
-        ingest(workspace, [str(file) for file in files], problems, license="CC0-1.0")
+        ingest(workspace, [str(truth_file.parent / "images")], problems, license="CC0-1.0")
     with station("platform up", "a real Label Studio on this machine"):
         start(workspace, say, port)
         client = connect(workspace)

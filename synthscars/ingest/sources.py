@@ -32,7 +32,7 @@ def candidates(sources: Iterable[str], scan: Scan, avoid: Iterable[Path] = ()) -
     """All candidates: sources in the given order, within a source sorted by path.
 
     avoid: folders that are never entered. A source with nothing in it adds the problem
-    `ingest.nothing_found`.
+    `ingest.nothing_found`, one that is not there `ingest.not_found`.
     """
     avoided = frozenset(os.path.realpath(path) for path in avoid)
     for source in sources:
@@ -50,6 +50,11 @@ def candidates(sources: Iterable[str], scan: Scan, avoid: Iterable[Path] = ()) -
             )
 
 
+def is_missing(source: str) -> bool:
+    """Whether a source is a path, not a pattern, and nothing is there."""
+    return not os.path.lexists(source) and not has_magic(source)
+
+
 def _source(source: str, scan: Scan, avoided: frozenset[str]) -> Iterator[Candidate]:
     if os.path.lexists(source) or not has_magic(source):
         real = os.path.realpath(source)
@@ -58,6 +63,8 @@ def _source(source: str, scan: Scan, avoided: frozenset[str]) -> Iterator[Candid
             scan.refuse("ingest.own_folder", printable(source), what, "name the generator's own folder")
         elif os.path.lexists(source):
             yield from _path(Path(source), _own_name(source), scan, avoided, named=True)
+        else:
+            scan.refuse("ingest.not_found", printable(source), "it does not exist", "check the path")
         return
     parts = source.split("/")
     fixed = next(index for index, part in enumerate(parts) if has_magic(part))

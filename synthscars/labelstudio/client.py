@@ -13,6 +13,7 @@ from synthscars.labelstudio.credentials import (
     load_credentials,
     save_credentials,
 )
+from synthscars.labelstudio.environment import require_client_library
 from synthscars.labelstudio.server import Server, require
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
@@ -29,14 +30,9 @@ class Client:
     """One account's connection to one server. Its `sdk` is label-studio-sdk's client."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Raises `PlatformError` if label-studio-sdk is not installed."""
-        try:
-            import httpx
-            from label_studio_sdk.client import LabelStudio
-        except ImportError as error:
-            raise PlatformError(
-                f"label-studio-sdk is not installed ({error})", fix='pip install "synthscars[platform]"'
-            ) from error
+        import httpx
+        from label_studio_sdk.client import LabelStudio
+
         self.url = url
         # A proxy that the caller's environment names cannot reach our loopback address.
         self.http: httpx.Client = httpx.Client(
@@ -108,8 +104,9 @@ def translated() -> Iterator[None]:
 def connect(workspace: Workspace) -> Client:
     """Connect to the workspace's running server as its owner.
 
-    Raises `PlatformError` if it does not run or does not know the owner.
+    Raises `PlatformError` if it does not run or does not know the owner, or if label-studio-sdk is missing.
     """
+    require_client_library()
     server = require(workspace)
     credentials = load_credentials(workspace.platform_dir)
     client = Client(server.url, credentials.owner.token)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from synthscars.labelstudio import processes
@@ -23,11 +24,25 @@ LABEL_STUDIO_VERSION = "1.23.2"
 ENVIRONMENT_VARIABLE = "SYNTHSCARS_LABEL_STUDIO_ENV"
 """Where the environment is, if not in the user's cache folder."""
 
+_CLIENT_LIBRARIES = {"label_studio_sdk": "label-studio-sdk", "httpx": "httpx"}
 _MARKER = "synthscars-environment.json"
 _LAST_LINES = 15
 
 Say = Callable[[str], None]
 """Tells the reader what is happening, one line at a time."""
+
+
+def require_client_library() -> None:
+    """Check for the libraries that speak to Label Studio, before anything is installed or started.
+
+    Raises `PlatformError` naming those that are missing.
+    """
+    missing = [name for module, name in _CLIENT_LIBRARIES.items() if find_spec(module) is None]
+    if missing:
+        raise PlatformError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            fix='install synthscars with its platform extra: pip install ".[platform]" in its folder',
+        )
 
 
 def environment_path() -> Path:

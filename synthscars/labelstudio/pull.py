@@ -15,10 +15,11 @@ import zstandard
 
 from synthscars.converters import labelstudio as converter
 from synthscars.files import atomic_file
+from synthscars.jsonl import read_records, write_records
 from synthscars.labelstudio.client import Client, translated
 from synthscars.labelstudio.project import Project
 from synthscars.problems import FormatError, PlatformError, Problems
-from synthscars.workspace import Workspace, read_records, write_records
+from synthscars.workspace import Workspace
 
 EXPORT_SUFFIX = ".json.zst"
 RECORDS_SUFFIX = ".jsonl.zst"

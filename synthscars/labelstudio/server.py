@@ -25,6 +25,7 @@ from synthscars.labelstudio.environment import (
     Say,
     ensure_environment,
     executable,
+    require_client_library,
 )
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
@@ -65,14 +66,20 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 def start(workspace: Workspace, say: Say, port: int | None = None) -> tuple[Server, bool]:
     """Start the workspace's server, and say whether it had to be started.
 
-    port: preferred, by default the workspace's setting; a free one is taken if it is busy.
-    Raises `PlatformError` if Label Studio cannot be installed, dies or does not answer in time.
+    port: preferred, by default the workspace's setting; a free one is taken if it is busy. A server that runs
+    keeps its own.
+    Raises `PlatformError` if Label Studio cannot be installed, dies or does not answer in time, or if
+    label-studio-sdk, which everything afterwards needs, is missing.
     """
+    require_client_library()
     folder = workspace.platform_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(folder):
         found = _noted(folder)
         if found is not None and found.ready and _answers(found):
+            if port and port != found.port:
+                say(f"Label Studio already runs on port {found.port}: port {port} is ignored")
+                say(f"to move it: `synthscars platform down`, then `synthscars platform up --port {port}`")
             return found, False
         if found is not None:
             say("ending a Label Studio that does not answer")

@@ -11,10 +11,11 @@ from synthscars.labelstudio.server import LOG_NAME, find
 from synthscars.workspace import Workspace
 
 
-class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     """State of the server and of the project.
 
     tasks: images sent. started: tasks with an answer. annotations, skipped: answers, by all people.
+    These are unknown (`None`) unless the server runs, and never left out of the JSON.
     account: who runs it; secrets: the file with the passwords. people: every account's e-mail address.
     """
 
@@ -22,10 +23,10 @@ class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     url: str = ""
     project_url: str = ""
     project: str = ""
-    tasks: int = 0
-    started: int = 0
-    annotations: int = 0
-    skipped: int = 0
+    tasks: int | None = None
+    started: int | None = None
+    annotations: int | None = None
+    skipped: int | None = None
     account: str = ""
     secrets: str = ""
     log: str = ""

@@ -17,6 +17,7 @@ import msgspec
 
 from synthscars import __version__
 from synthscars.files import atomic_file, atomic_folder
+from synthscars.jsonl import read_records
 from synthscars.problems import Problems, ReleaseError
 from synthscars.records import ImageRecord
 from synthscars.release.card import write_card
@@ -34,7 +35,7 @@ from synthscars.release.prepare import Ready, find_images, fit_columns, usable
 from synthscars.release.shards import Shard, write_split
 from synthscars.release.splits import SPLITS, assign_splits, merge_groups
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import Workspace, read_records
+from synthscars.workspace import Workspace
 
 Progress = Callable[[int], None]
 

@@ -17,9 +17,9 @@ from synthscars.files import atomic_file
 from synthscars.records import ImageRecord
 from synthscars.release.features import DESCRIPTIONS, to_row
 from synthscars.release.manifest import Manifest
+from synthscars.settings import ReleaseSettings
 from synthscars.simulate.metadata import VERSION as SIMULATED
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import ReleaseSettings
 
 CARD_NAME = "README.md"
 

@@ -67,17 +67,22 @@ def infotext(generation: Generation) -> str:
     return f"{generation.prompt}\nNegative prompt: {generation.negative_prompt}\n{line}"
 
 
+def file_name(index: int) -> str:
+    """Name of the file of image `index`: every fourth is a JPEG, the others are PNG."""
+    return f"simulated-{index:06d}.{'jpg' if index % 4 == 3 else 'png'}"
+
+
 def encode(image: Image.Image, generation: Generation, index: int) -> tuple[str, bytes]:
-    """File name and bytes of image `index`: every fourth a JPEG, the others PNG."""
-    buffer = io.BytesIO()
-    if index % 4 == 3:
+    """File name and bytes of image `index`."""
+    buffer, name = io.BytesIO(), file_name(index)
+    if name.endswith(".jpg"):
         exif = Image.Exif()
         exif[_SOFTWARE] = SOFTWARE
         exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + infotext(generation).encode("utf-16-be")
         image.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif)
-        return f"simulated-{index:06d}.jpg", buffer.getvalue()
+        return name, buffer.getvalue()
     text = PngInfo()
     text.add_text("parameters", infotext(generation))
     text.add_text("Software", SOFTWARE)
     image.save(buffer, "PNG", pnginfo=text, compress_level=4)
-    return f"simulated-{index:06d}.png", buffer.getvalue()
+    return name, buffer.getvalue()

@@ -70,7 +70,7 @@ def portrait(stage: Stage) -> None:
     _hair_front(stage, x, y, style, hair)
     if glasses:
         _glasses(stage, x, y)
-    hand = "right" if raised < 0 else "left"
+    hand = "left" if raised < 0 else "right"  # the viewer's, as everywhere
     hand_x, hand_y = x + raised * between(rng, 154, 164), y + between(rng, 72, 96)
     with stage.canvas.zoomed(hand_x, hand_y, 1.18):
         _arm(stage, hand_x, hand_y, raised, shirt, skin, hand)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from synthscars.files import atomic_file
+from synthscars.files import atomic_file, is_temporary
+from synthscars.jsonl import read_records
 from synthscars.problems import FormatError, UsageError
 from synthscars.records import ImageRecord, encode_lines
 from synthscars.simulate.image import simulate_image
-from synthscars.workspace import read_records
+from synthscars.simulate.metadata import file_name
 
 TRUTH_NAME = "ground_truth.jsonl"
 
@@ -21,11 +22,13 @@ def write_simulated(
 
     `progress` is called with the number of images done. Running it again gives identical files; a file that
     is right already is left alone. Returns the truth file, which is written last. Raises `UsageError` for a
-    negative count or seed.
+    negative count or seed, or, before anything is written, if there is a file in `folder`/images that the
+    truth would not speak of.
     """
     if count < 0 or seed < 0:
         raise UsageError(f"count {count} and seed {seed} must not be negative")
     images = folder / "images"
+    _check_free(images, count)
     images.mkdir(parents=True, exist_ok=True)
     records = []
     for index in range(count):
@@ -41,6 +44,18 @@ def write_simulated(
     with atomic_file(truth) as file:
         file.writelines(encode_lines(records))
     return truth
+
+
+def _check_free(images: Path, count: int) -> None:
+    if images.exists() and not images.is_dir():
+        raise UsageError(f"{images} is not a folder", fix="choose a new folder")
+    ours = {file_name(index) for index in range(count)}
+    others = [path.name for path in images.glob("*") if path.name not in ours and not is_temporary(path)]
+    if others:
+        raise UsageError(
+            f"{images} holds {min(others)}, which is not one of these {count} images",
+            fix="choose a new folder",
+        )
 
 
 def read_truth(path: Path) -> list[ImageRecord]:

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 from synthscars.cli import main
 from synthscars.converters import formats
 from synthscars.converters.formats import FORMATS, by_suffix, detect
+from synthscars.jsonl import read_records
 from synthscars.problems import Problems, UsageError
-from synthscars.workspace import read_records
 
 GOLDEN = Path(__file__).parent.parent / "data" / "synthscars"
 TRAIN = GOLDEN / "train" / "annotations" / "train.json"
@@ -79,8 +79,13 @@ def test_label_studio_tasks_are_written_and_read_again(tmp_path: Path) -> None:
     result = _convert(tmp_path / "all.jsonl", tmp_path / "tasks.json", "--to", "labelstudio")
     assert result.exit_code == 0, result.output
     assert detect(tmp_path / "tasks.json").name == "labelstudio"
+    assert "loss.caption" in result.stderr
+    assert "loss.rater" in result.stderr
     result = _convert(tmp_path / "tasks.json", tmp_path / "again.jsonl")
     assert result.exit_code == 0, result.output
+    # Nobody with an account drew them, so nothing comes back as an artifact: that is said.
+    assert "task.predictions" in result.stderr
+    assert "4 regions of 3 images are only predictions" in result.stderr
     before, after = (list(read_records(tmp_path / name)) for name in ("all.jsonl", "again.jsonl"))
     assert [record.image_id for record in after] == [record.image_id for record in before]
 

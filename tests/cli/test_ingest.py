@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -81,8 +82,10 @@ def test_ingest_in_json(root: Path, outputs: Path) -> None:
         "known": 0,
         "quarantined": 0,
         "refused": 1,
+        "restored": 0,
+        "updated": 0,
         "ignored": {".txt": 1},
-        "tools": {"": 2, "automatic1111": 1},
+        "tools": {"unknown": 2, "automatic1111": 1},
     }
     assert found["dry_run"] is False
     assert [problem["code"] for problem in found["problems"]] == ["zip.unsafe_name", "ingest.ignored"]
@@ -101,6 +104,64 @@ def test_a_source_that_is_not_there_is_named(root: Path) -> None:
     result = _run("ingest", "missing/*.png", "-w", root)
     assert result.exit_code == 1
     assert "ingest.nothing_found  missing/*.png" in result.stderr
+
+
+def test_a_path_that_does_not_exist_is_a_usage_error_unless_others_do(root: Path, outputs: Path) -> None:
+    alone = _run("ingest", outputs / "missing", "-w", root)
+    assert alone.exit_code == 2
+    assert "missing does not exist" in alone.stderr
+    among = _run("ingest", outputs / "missing", outputs, "-w", root)
+    assert among.exit_code == 1
+    assert "missing: it does not exist" in among.stderr
+    assert "2  added" in among.stdout
+
+
+def test_images_that_are_gone_are_counted_and_restored(root: Path, outputs: Path) -> None:
+    _run("ingest", outputs, "-w", root)
+    for path in (root / "images").glob("*/*"):
+        path.unlink()
+    assert json.loads(_run("status", "-w", root, "--json").stdout)["missing_files"] == 2
+    shown = " ".join(_run("status", "-w", root).stdout.split())
+    assert "missing files 2 → ingest the originals again" in shown
+    assert "2  would be restored" in _run("ingest", outputs, "-w", root, "--dry-run").stdout
+    assert "2  restored" in _run("ingest", outputs, "-w", root).stdout
+    assert json.loads(_run("status", "-w", root, "--json").stdout)["missing_files"] == 0
+
+
+def test_a_licence_that_is_given_later_is_said_to_be_taken(root: Path, outputs: Path) -> None:
+    _run("ingest", outputs, "-w", root)
+    first = _run("ingest", outputs, "-w", root, "--license", "CC0-1.0", "--origin", "real")
+    assert first.exit_code == 0
+    assert "2  updated" in first.stdout
+    before = folder_bytes(root)
+    assert "updated" not in _run("ingest", outputs, "-w", root, "--license", "CC0-1.0").stdout
+    assert folder_bytes(root) == before
+    found = json.loads(_run("status", "-w", root, "--json").stdout)
+    assert (found["images"], found["second_names"], found["origins"]) == (2, 0, {"real": 2})
+
+
+@pytest.mark.parametrize("name", ["wörk space", "it's $HOME"])
+def test_the_command_after_init_can_be_pasted(tmp_path: Path, name: str) -> None:
+    shown = _run("init", tmp_path / name)
+    (line,) = [line for line in shown.stdout.splitlines() if line.startswith("next: ")]
+    command, _, _ = line.removeprefix("next: ").partition(" && ")
+    assert shlex.split(command) == ["cd", str(tmp_path / name)]
+
+
+def test_status_names_the_five_most_frequent_models(root: Path, outputs: Path) -> None:
+    write(outputs, {f"{n}.png": png(10 + n, parameters=f"{_TEXT}-{n}") for n in range(6)})
+    _run("ingest", outputs, "-w", root)
+    assert len(json.loads(_run("status", "-w", root, "--json").stdout)["models"]) == 8
+    shown = _run("status", "-w", root).stdout
+    assert "and 3 more" in shown
+    assert "-3 1" in shown
+    assert "-4 1" not in shown
+
+
+def test_status_says_which_pulls_were_not_read(root: Path) -> None:
+    for name in ("exports/000001.json.zst", "exports/000002.json.zst", "records/000001.jsonl.zst"):
+        write(root, {name: b""})
+    assert "2  (1 not read)" in _run("status", "-w", root).stdout
 
 
 def test_ingest_without_a_workspace_says_how_to_make_one(tmp_path: Path, outputs: Path) -> None:
@@ -136,11 +197,12 @@ def test_status_counts_everything(root: Path, outputs: Path) -> None:
         "name": "Scars",
         "workspace": str(root),
         "images": 3,
-        "duplicates": 1,
+        "missing_files": 0,
+        "second_names": 1,
         "quarantined": 1,
         "origins": {"synthetic": 2, "real": 1},
-        "tools": {"": 1, "automatic1111": 1},
-        "models": {"": 1, "some [bold]model[/bold]": 1},
+        "tools": {"automatic1111": 1, "unknown": 1},
+        "models": {"some [bold]model[/bold]": 1, "unknown": 1},
         "exports": 0,
         "records": 0,
         "releases": [],
@@ -149,6 +211,8 @@ def test_status_counts_everything(root: Path, outputs: Path) -> None:
     assert shown.exit_code == 0
     assert "3  (synthetic 2, real 1)" in shown.stdout
     assert "some [bold]model[/bold] 1" in shown.stdout
+    assert "missing files" not in shown.stdout
+    assert "records" not in shown.stdout
 
 
 def test_status_of_an_empty_workspace(root: Path) -> None:

@@ -166,3 +166,10 @@ def test_merging_twice_changes_nothing():
         once, _ = merge(made)
         again, _ = merge(once)
         assert again == once
+
+
+def test_an_answer_that_could_not_be_read_weighs_against_clean():
+    unreadable = Review(rater_id="b", status="annotated", extra={"unreadable": "no region could be read"})
+    merged, codes = merge(record(reviews=("a", unreadable)))
+    assert merged.status == "skipped"
+    assert codes == ["consensus.disputed"]

@@ -14,7 +14,7 @@ from strategies import artifacts, records, reviews
 from synthscars.converters import labelstudio
 from synthscars.converters.labelstudio_tasks import results
 from synthscars.problems import FormatError, Problems
-from synthscars.records import Artifact, ImageRecord, Review, encode_record
+from synthscars.records import Artifact, Generation, ImageRecord, Review, encode_record
 
 BASE = ImageRecord(image_id="ab" * 32, file_name="a.png", width=200, height=100)
 BOX = (20.0, 10.0, 60.0, 10.0, 60.0, 50.0)
@@ -135,6 +135,9 @@ def test_nonsense_anywhere_in_a_task_never_ends_the_reading_nor_touches_other_im
     tasks = [spoiled, task_of(other)]
     found = {record.image_id: record for record in labelstudio.read(tasks, problems, images)}
     assert found[other.image_id].artifacts == (HAND,)
+    for problem in problems:
+        assert problem.fix, problem
+        assert problem.region == "" or problem.region.startswith("region "), problem
     for record in found.values():
         encode_record(record)
     # Whatever became of the spoiled region, somebody is told, unless its answer is still whole.
@@ -190,11 +193,28 @@ def test_looked_at_and_clean_is_not_unlabelled() -> None:
     assert read_one(task_of(BASE))[0].status == "unlabelled"
 
 
-def test_an_empty_answer_is_clean_but_reported() -> None:
-    task = task_of(BASE)
-    task["annotations"] = [{"id": 1, "completed_by": 1, "result": [], "was_cancelled": False}]
-    record, problems = read_one(task)
-    assert (record.status, codes(problems)) == ("clean", ["annotation.empty"])
+EMPTY = {"id": 1, "completed_by": 1, "result": [], "was_cancelled": False}
+
+
+def test_an_answer_with_nothing_drawn_is_undecided_unless_the_rater_said_that_nothing_is_there() -> None:
+    record, problems = read_one({**task_of(BASE), "annotations": [EMPTY]})
+    (review,) = record.reviews
+    assert (record.status, review.status) == ("skipped", "skipped")
+    assert review.extra["skip_reason"] == "nothing drawn, and 'no visible artifact' not chosen"
+    assert [(one.code, one.severity) for one in problems] == [("annotation.empty", "warning")]
+    said = labelstudio.results([], Review(rater_id="x", status="clean"), 200, 100)
+    record, problems = read_one({**task_of(BASE), "annotations": [{**EMPTY, "result": said}]})
+    assert (record.status, record.reviews[0].extra.get("skip_reason")) == ("clean", None)
+    assert not len(problems)
+
+
+def test_what_an_undecided_rater_said_about_the_whole_image_survives_writing_and_reading() -> None:
+    about = labelstudio.results([], SEEN, 200, 100)
+    record, _ = read_one({**task_of(BASE), "annotations": [{**EMPTY, "result": about}]})
+    again, problems = read_one(task_of(record))
+    assert again.reviews == record.reviews
+    assert (again.reviews[0].scene, again.reviews[0].content_type) == ("A person.", "human")
+    assert codes(problems) == ["annotation.empty"]
 
 
 @pytest.mark.parametrize(
@@ -314,8 +334,8 @@ def test_a_bad_polygon_costs_its_region_only_and_is_kept_raw(points: Any) -> Non
     assert [one.artifact_id for one in record.artifacts] == ["r2"]
     (problem,) = problems
     assert (problem.code, problem.severity, problem.image) == ("region.bad_polygon", "error", BASE.image_id)
-    assert problem.region == "r1"
-    assert "task 7" in problem.file
+    assert problem.region == "region r1"
+    assert problem.file == "tasks, task 7, a.png"
     (rejected,) = record.extra["rejected_regions"]
     assert rejected["region_id"] == "r1"
     assert [item["from_name"] for item in rejected["items"]] == [
@@ -326,13 +346,32 @@ def test_a_bad_polygon_costs_its_region_only_and_is_kept_raw(points: Any) -> Non
     ]
 
 
-def test_an_image_whose_every_region_is_bad_is_neither_clean_nor_annotated() -> None:
-    task = annotated()
+@pytest.mark.parametrize("others", [[], ["clean"], ["clean", "clean"]])
+def test_an_image_whose_every_region_is_bad_is_neither_clean_nor_annotated_nor_unlabelled(
+    others: list[Any],
+) -> None:
+    answers = [Review(rater_id=f"rater-{number}", status=status) for number, status in enumerate(others, 10)]
+    task = task_of(msgspec.structs.replace(BASE, artifacts=(HAND,), reviews=(SEEN, *answers)))
     items_of(task)[0]["value"]["points"] = []
     record, problems = read_one(task)
-    assert record.status == "unlabelled"
-    assert record.reviews[0].status == "annotated"
-    assert problems.failed
+    assert record.status == "skipped"
+    assert [one.status for one in record.reviews] == ["annotated", *others]
+    assert record.reviews[0].extra["unreadable"] == "no region could be read"
+    assert record.reviews[0].scene == "A person."
+    assert codes(problems) == ["region.bad_polygon"]
+
+
+@pytest.mark.parametrize("drawn", [[HAND], []])
+def test_whoever_drew_and_chose_that_nothing_is_there_did_not_find_the_image_clean(
+    drawn: list[Artifact],
+) -> None:
+    task = annotated()
+    if not drawn:
+        items_of(task)[0]["value"]["points"] = []
+    items_of(task).extend(labelstudio.results([], Review(rater_id="x", status="clean"), 200, 100))
+    record, problems = read_one(task)
+    assert (list(record.artifacts), record.status) == (drawn, "annotated" if drawn else "skipped")
+    assert "annotation.contradiction" in codes(problems)
 
 
 def test_what_cannot_be_held_is_reported_and_kept_raw() -> None:
@@ -362,7 +401,8 @@ def test_an_answer_whose_only_region_cannot_be_read_is_not_clean(item: dict[str,
     task = task_of(BASE)
     task["annotations"] = [{"id": 1, "completed_by": 3, "result": [{"id": "r1", **item}]}]
     record, problems = read_one(task)
-    assert (record.status, record.reviews[0].status) == ("unlabelled", "annotated")
+    assert (record.status, record.reviews[0].status) == ("skipped", "annotated")
+    assert record.reviews[0].extra["unreadable"] == "no region could be read"
     assert codes(problems) == ["result.not_read"]
     assert problems.failed
 
@@ -422,6 +462,7 @@ def test_two_labels_on_a_region_keep_the_first_and_say_so() -> None:
     assert record.artifacts[0].category == "physics"
     assert record.artifacts[0].extra["category_choices"] == ["physics", "structure"]
     assert codes(problems) == ["region.category", "region.subtype_mismatch"]
+    assert all(problem.fix and problem.region == "region r1" for problem in problems)
 
 
 def test_an_artifact_of_several_rings_is_one_artifact_again() -> None:
@@ -469,14 +510,122 @@ def test_raters_without_an_account_become_predictions() -> None:
     task = labelstudio.task(msgspec.structs.replace(BASE, artifacts=(model,)), "/data/a.png", problems)
     assert task["annotations"] == []
     assert task["predictions"][0]["model_version"] == "legion"
-    assert codes(problems) == ["rater.no_account"]
+    assert not len(problems)
+
+
+def test_what_label_studio_cannot_hold_is_counted_once_per_kind() -> None:
+    made = msgspec.structs.replace(HAND, rater_id="", votes=2, agreement=0.9, extra={"x": 1})
+    full = msgspec.structs.replace(
+        BASE,
+        content_type="human",
+        caption="A caption.",
+        artifacts=(made, made),
+        reviews=(msgspec.structs.replace(SEEN, content_type=None),),
+        generation=Generation(tool="a1111"),
+        group_id="g",
+        split="train",
+        source="b.zip",
+        license="cc0",
+        extra={"y": 2},
+    )
+    problems = Problems()
+    labelstudio.write([BASE, full, full], io.BytesIO(), problems)
+    said = {one.code: one for one in problems if one.code.startswith("loss.")}
+    counts = {code: int(one.what.split()[0]) for code, one in said.items()}
+    assert counts == {
+        "loss.votes": 4,
+        "loss.generation": 2,
+        "loss.caption": 2,
+        "loss.group_id": 2,
+        "loss.split": 2,
+        "loss.source": 2,
+        "loss.license": 2,
+        "loss.content_type": 2,
+        "loss.extra": 6,
+        "loss.rater": 4,
+    }
+    assert {one.severity for one in said.values()} == {"info"}
+    assert all(one.fix and f"{BASE.image_id} (a.png)" in one.what for one in said.values())
+
+
+def test_what_label_studio_holds_is_no_loss() -> None:
+    record = msgspec.structs.replace(
+        BASE, content_type="human", status="annotated", artifacts=(HAND,), reviews=(SEEN,)
+    )
+    problems = Problems()
+    labelstudio.write([record, BASE], io.BytesIO(), problems)
+    assert not len(problems)
+
+
+def test_regions_that_nobody_confirmed_are_counted_once_when_they_are_read() -> None:
+    made = [msgspec.structs.replace(HAND, rater_id="", artifact_id=name) for name in ("r1", "r2")]
+    predicted = msgspec.structs.replace(BASE, artifacts=tuple(made))
+    other = msgspec.structs.replace(predicted, image_id="cd" * 32)
+    buffer, problems = io.BytesIO(), Problems()
+    labelstudio.write([predicted, other], buffer, Problems())
+    found = list(labelstudio.read(io.BytesIO(buffer.getvalue()), problems))
+    assert [(one.status, one.artifacts) for one in found] == [("unlabelled", ())] * 2
+    (problem,) = problems
+    assert (problem.code, problem.severity) == ("task.predictions", "warning")
+    assert problem.what.startswith("4 regions of 2 images are only predictions")
+
+
+@pytest.mark.parametrize(("origin", "left"), [("prediction", 0), ("prediction-changed", 0), (None, 1)])
+def test_a_prediction_that_a_rater_made_their_own_is_confirmed(origin: str | None, left: int) -> None:
+    task = annotated()
+    task["predictions"] = [{"id": 1, "result": copy.deepcopy(items_of(task))}]
+    for item in items_of(task):
+        if origin:
+            item["origin"] = origin
+    record, problems = read_one(task)
+    assert record.status == "annotated"
+    assert codes(problems) == ["task.predictions"] * left
+
+
+@pytest.mark.parametrize(
+    ("points", "found"),
+    [
+        ([[0, 0], [30, 0], [30, 50]], []),
+        # A millionth of a pixel is 5e-7 percent of 200 pixels.
+        ([[-4e-7, -9e-7], [100 + 4e-7, 0], [50, 100 + 9e-7]], []),
+        ([[0, 0], [101, 0], [30, 50]], ["polygon.outside"]),
+        ([[0, 0], [30, 50], [30, 0], [0, 60]], ["polygon.crosses_itself"]),
+        ([[0, 0], [30, 50], [30, -1], [0, 60]], ["polygon.crosses_itself", "polygon.outside"]),
+    ],
+)
+def test_a_polygon_with_a_fault_is_kept_and_told_when_it_is_read(points: Any, found: list[str]) -> None:
+    task = annotated()
+    for item in items_of(task):
+        if "points" in item["value"]:
+            item["value"]["points"] = points
+    record, problems = read_one(task)
+    assert [one.artifact_id for one in record.artifacts] == ["r1"]
+    assert codes(problems) == found
+    for problem in problems:
+        assert (problem.severity, problem.region) == ("warning", "region r1")
+        assert "pull again" in problem.fix
+
+
+def test_a_polygon_on_one_line_cannot_be_used() -> None:
+    task = annotated()
+    items_of(task)[0]["value"]["points"] = [[0, 0], [10, 10], [20, 20]]
+    record, problems = read_one(task)
+    assert record.artifacts == ()
+    assert codes(problems) == ["region.bad_polygon"]
+
+
+def test_a_task_that_push_made_is_read_without_the_workspace_under_its_name_there() -> None:
+    url = f"/data/local-files/?d=images/ab/{BASE.image_id}.png"
+    record, _ = read_one({"id": 7, "data": labelstudio.task_data(BASE, url), "annotations": []})
+    assert record.file_name == f"{BASE.image_id}.png"
+    record, _ = read_one({"id": 7, "data": labelstudio.task_data(BASE, url)}, images={BASE.image_id: BASE})
+    assert record.file_name == "a.png"
 
 
 def test_task_data_hold_nothing_that_would_bias_the_annotator() -> None:
     assert set(labelstudio.task_data(BASE, "/data/a.png")) == {
         "image",
         "image_id",
-        "file_name",
         "width",
         "height",
     }
@@ -563,3 +712,8 @@ def test_what_would_not_come_back_is_reported_when_it_is_written() -> None:
     ):
         labelstudio.task(record, "/data/a.png", problems)
     assert codes(problems) == ["artifact.no_polygon", "review.no_region", "status.no_rater"]
+    assert [problem.where for problem in problems] == [
+        f"a.png, image {BASE.image_id}, region r1",
+        f"a.png, image {BASE.image_id}",
+        f"a.png, image {BASE.image_id}",
+    ]

@@ -560,6 +560,17 @@ def test_two_images_of_one_name_are_kept_apart(tmp_path) -> None:
     assert _codes(problems)["loss.file_name"] == 1
 
 
+def test_images_that_are_not_at_hand_are_said_with_the_option_that_brings_them(tmp_path) -> None:
+    record = ImageRecord(
+        image_id="ab" * 32, file_name="a.png", width=8, height=8, status="clean", split="test"
+    )
+    problems = Problems()
+    write([record], tmp_path / "out", problems)
+    (problem,) = problems
+    assert (problem.code, problem.severity) == ("loss.image", "warning")
+    assert "pass --images FOLDER" in problem.fix
+
+
 @pytest.mark.parametrize("split", ["", "../../up", "a b", "x" * 41])
 def test_a_split_that_is_no_folder_name_makes_no_path(tmp_path, split: str) -> None:
     record = ImageRecord(

@@ -68,7 +68,7 @@ def test_a_folder_whose_release_was_built_from_other_images_is_refused(tmp_path)
 @pytest.mark.slow
 def test_the_whole_way_ends_where_it_must_and_a_second_run_changes_nothing(tmp_path):
     folder = tmp_path / "demo"
-    write_simulated(folder / "generated", 5, 3)  # a demo of more images, ended early
+    write_simulated(folder / "generated", 2, 3)  # a demo that ended early
     arguments = ["demo", str(folder), "--images", "4", "--seed", "3", "--json"]
     try:
         first = CliRunner().invoke(main, arguments)

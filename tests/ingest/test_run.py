@@ -7,6 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from folders import folder_bytes
@@ -15,7 +16,7 @@ from PIL import Image
 
 from synthscars.ingest import IngestReport, ingest
 from synthscars.ingest.quarantine import quarantine_name
-from synthscars.problems import Problems, WorkspaceError
+from synthscars.problems import Problems, UsageError, WorkspaceError
 from synthscars.simulate.metadata import encode, settings
 from synthscars.workspace import Workspace
 
@@ -317,11 +318,18 @@ def test_an_image_that_was_removed_from_the_workspace_is_stored_again(
 ) -> None:
     _ingest(workspace, outputs)
     before = folder_bytes(workspace.root)
-    for path in workspace.images_dir.rglob("*.png"):
+    for path in workspace.images_dir.rglob("*.png"):  # it has two names
         path.unlink()
+    for path in workspace.images_dir.rglob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert workspace.missing_images() == 1
+    dry, _ = _ingest(workspace, outputs, dry_run=True)
+    assert workspace.missing_images() == 1
     report, _ = _ingest(workspace, outputs)
-    assert (report.added, report.duplicates, report.known) == (0, 0, 4)
+    assert (report.added, report.duplicates, report.known, report.restored) == (0, 0, 4, 2)
+    assert dry == report
     assert folder_bytes(workspace.root) == before
+    assert _ingest(workspace, outputs)[0].restored == workspace.missing_images() == 0
 
 
 def test_a_damaged_avif_file_does_not_stop_the_others(workspace: Workspace, tmp_path: Path) -> None:
@@ -330,3 +338,115 @@ def test_a_damaged_avif_file_does_not_stop_the_others(workspace: Workspace, tmp_
     folder = write(tmp_path / "outputs", {"a.avif": broken, "b.avif": data})
     report, _ = _ingest(workspace, folder)
     assert (report.quarantined, report.added) == (1, 1)
+
+
+def test_a_licence_and_an_origin_that_were_forgotten_can_be_given_later(
+    workspace: Workspace, outputs: Path
+) -> None:
+    _ingest(workspace, outputs)
+    first = list(workspace.images())
+    assert {(image.origin, image.license) for image in first} == {("synthetic", "")}
+
+    dry, _ = _ingest(workspace, outputs, license="CC0-1.0", dry_run=True)
+    report, problems = _ingest(workspace, outputs, license="CC0-1.0")
+    assert dry == report
+    assert (report.added, report.duplicates, report.known, report.updated) == (0, 0, 4, 3)
+    assert problems.counts() == {"error": 4, "info": 1}
+    assert list(workspace.images()) == [msgspec.structs.replace(image, license="CC0-1.0") for image in first]
+
+    before = folder_bytes(workspace.root)
+    assert _ingest(workspace, outputs, license="CC0-1.0")[0].updated == 0
+    assert _ingest(workspace, outputs)[0].updated == 0
+    assert folder_bytes(workspace.root) == before
+
+    assert _ingest(workspace, outputs / "d.webp", origin="real")[0].updated == 1
+    assert [(image.origin, image.license) for image in workspace.images()] == [
+        ("synthetic", "CC0-1.0"),
+        ("synthetic", "CC0-1.0"),
+        ("real", "CC0-1.0"),
+    ]
+    assert _ingest(workspace, outputs, origin="synthetic", license="MIT")[0].updated == 3
+    assert {(image.origin, image.license) for image in workspace.images()} == {("synthetic", "MIT")}
+
+
+def test_a_further_name_keeps_the_origin_and_licence_unless_they_are_given(
+    workspace: Workspace, outputs: Path
+) -> None:
+    _ingest(workspace, outputs / "d.webp", origin="real", license="CC-BY-4.0")
+    write(outputs.parent, {"second/name.webp": (outputs / "d.webp").read_bytes()})
+    report, _ = _ingest(workspace, outputs.parent / "second")
+    assert (report.duplicates, report.updated) == (1, 0)
+    (image,) = workspace.images()
+    assert (image.source, image.origin, image.license) == ("d.webp", "real", "CC-BY-4.0")
+
+    write(outputs.parent, {"third/name.webp": (outputs / "d.webp").read_bytes()})
+    report, _ = _ingest(workspace, outputs.parent / "third", license="MIT")
+    assert (report.duplicates, report.updated) == (1, 1)
+    (image,) = workspace.images()
+    assert (image.source, image.origin, image.license) == ("d.webp", "real", "MIT")
+
+
+def test_an_update_that_was_interrupted_ends_as_if_undisturbed(
+    workspace: Workspace, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = Workspace.create(tmp_path / "undisturbed", name=workspace.name)
+    for one in (undisturbed, workspace):
+        _ingest(one, outputs)
+    _ingest(undisturbed, outputs, license="MIT", batch_size=1)
+    append, calls = Workspace.append_index, 0
+
+    def full(self: Workspace, records: list[object]) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return append(self, records)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "append_index", full)
+        with pytest.raises(OSError, match="No space left"):
+            _ingest(workspace, outputs, license="MIT", batch_size=1)
+    _ingest(workspace, outputs, license="MIT", batch_size=1)
+    assert folder_bytes(workspace.root) == folder_bytes(undisturbed.root)
+
+
+def test_metadata_that_no_reader_knows_is_told_once(workspace: Workspace, tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "outputs",
+        {
+            "a.png": png(1, prompt="{}", workflow="{}"),
+            "b.png": png(2, prompt="{}"),
+            "copy.png": png(2, prompt="{}"),
+            "c.png": png(3),
+            "d.png": png(4, parameters="a cat\nSteps: 5, Sampler: Euler, Seed: 7, Model: m"),
+        },
+    )
+    _, problems = _ingest(workspace, folder)
+    (told,) = [problem for problem in problems if problem.code == "metadata.not_read"]
+    assert told.severity == "info"
+    assert told.what == (
+        "2 images carry metadata that no reader understands yet (chunks: prompt, workflow): kept raw"
+    )
+    assert "metadata.not_read" not in {problem.code for problem in _ingest(workspace, folder)[1]}
+
+
+def test_many_kinds_of_unknown_metadata_are_cut_short(workspace: Workspace, tmp_path: Path) -> None:
+    _, problems = _ingest(
+        workspace,
+        write(tmp_path / "outputs", {"a.png": png(1, **{f"chunk{n}\x1b": "x" for n in range(11)})}),
+    )
+    (told,) = problems
+    assert told.what.startswith("1 image carries metadata")
+    assert "chunk7\\x1b, and 3 more)" in told.what
+
+
+def test_sources_that_are_all_missing_are_a_wrong_call(workspace: Workspace, outputs: Path) -> None:
+    before = folder_bytes(workspace.root)
+    with pytest.raises(UsageError, match=r"nowhere.png does not exist"):
+        _ingest(workspace, outputs / "nowhere.png")
+    with pytest.raises(UsageError, match="do not exist"):
+        _ingest(workspace, outputs / "nowhere.png", outputs / "neither")
+    assert folder_bytes(workspace.root) == before
+    report, problems = _ingest(workspace, outputs / "nowhere", outputs / "a.png")
+    assert (report.files, report.added, report.refused) == (2, 1, 1)
+    assert [problem.code for problem in problems] == ["ingest.not_found"]

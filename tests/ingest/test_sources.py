@@ -7,7 +7,7 @@ import pytest
 from pictures import png, write
 
 from synthscars.ingest.scan import Scan, printable
-from synthscars.ingest.sources import candidates
+from synthscars.ingest.sources import candidates, is_missing
 from synthscars.problems import Problems
 
 
@@ -85,9 +85,7 @@ def test_other_files_and_hidden_ones_are_counted_by_kind(outputs: Path) -> None:
     assert not problems
 
 
-@pytest.mark.parametrize(
-    "source", ["missing", "missing/*.png", "outputs/*.tiff", "empty", "outputs/**/nothing"]
-)
+@pytest.mark.parametrize("source", ["missing/*.png", "outputs/*.tiff", "empty", "outputs/**/nothing"])
 def test_a_source_with_nothing_in_it_is_an_error(
     outputs: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,3 +148,19 @@ def test_names_that_are_no_text_are_written_so_that_they_can_be_stored_and_shown
     assert names == {"\\xff.png", "\\x1b[31m.png", "a\\u202egnp.png", "猫 🧑🏽‍🎨.png"}
     assert all(name.encode() for name in names)
     assert printable("plain name.png") == "plain name.png"
+
+
+def test_a_path_that_is_not_there_is_named_and_the_others_go_on(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(outputs.parent)
+    alone = _found("outputs")
+    names, _, problems = _found("missing", "outputs", "outputs/missing.png")
+    assert names == alone[0]
+    assert [problem for problem in problems if problem not in alone[2]] == [
+        ("ingest.not_found", "missing"),
+        ("ingest.not_found", "outputs/missing.png"),
+    ]
+    assert is_missing("missing")
+    assert not is_missing("outputs")
+    assert not is_missing("missing/*.png")

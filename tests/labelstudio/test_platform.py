@@ -15,6 +15,7 @@ from killing import killed_at
 
 from synthscars.cli import main
 from synthscars.converters.labelstudio_tasks import task_data
+from synthscars.jsonl import read_records
 from synthscars.labelstudio import processes, server
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.credentials import load_credentials, save_credentials
@@ -25,7 +26,7 @@ from synthscars.labelstudio.push import list_tasks, push
 from synthscars.labelstudio.status import platform_status
 from synthscars.problems import PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
-from synthscars.workspace import Workspace, read_records
+from synthscars.workspace import Workspace
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
@@ -187,6 +188,7 @@ def test_tasks_tell_neither_prompt_nor_generator(served: Served, client: Client,
         assert set(task["data"]) == set(task_data(record, ""))
         assert record.generation is not None
         assert record.generation.prompt not in json.dumps(task)
+        assert record.file_name not in json.dumps(task)
 
 
 def test_annotators_can_fetch_the_images_as_they_were_ingested(
@@ -406,9 +408,10 @@ def test_the_commands_work_from_one_end_to_the_other(served: Served, pulled: Any
     assert run("up")["running"] is True
     assert run("push")["pushed"] == 0
     assert run("pull")["images"] == 5
-    assert run("status")["tasks"] == 5
+    assert (run("status")["tasks"], run("status")["skipped"]) == (5, 0)
     pid = server.require(workspace).pid
     assert run("down") == {"stopped": True}
     assert not processes.exists(pid)
-    assert run("status") == {"running": False}
+    stopped = run("status")
+    assert (stopped["running"], stopped["tasks"]) == (False, None)
     assert run("up")["tasks"] == 5

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.people import add_person
 from synthscars.labelstudio.project import ensure_project
@@ -15,7 +16,7 @@ from synthscars.labelstudio.pull import pull
 from synthscars.labelstudio.push import list_tasks, push
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
-from synthscars.workspace import Workspace, read_records
+from synthscars.workspace import Workspace
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (

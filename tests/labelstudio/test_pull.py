@@ -8,12 +8,13 @@ import zstandard
 from platform_images import fill
 
 from synthscars.converters import labelstudio as converter
+from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
 from synthscars.labelstudio.pull import parse_export, parse_missing, pull, store_export
 from synthscars.problems import FormatError, PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
-from synthscars.workspace import Workspace, read_records
+from synthscars.workspace import Workspace
 
 
 def export_of(records: list[ImageRecord]) -> bytes:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from synthscars.labelstudio import processes, server
+from synthscars.labelstudio import environment, processes, server
+from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.credentials import load_credentials
 from synthscars.labelstudio.environment import ENVIRONMENT_VARIABLE, LABEL_STUDIO_VERSION, executable
 from synthscars.problems import PlatformError
@@ -86,6 +87,39 @@ def test_a_busy_port_is_left_and_said_so(workspace: Workspace, stand_in: None) -
         server.stop(workspace)
     assert running.port != wanted
     assert any(f"port {wanted} is in use" in line and str(running.port) in line for line in said)
+
+
+def test_a_port_that_cannot_be_had_because_it_runs_on_another_is_said_so(
+    workspace: Workspace, stand_in: None
+) -> None:
+    running, _ = server.start(workspace, print)
+    said: list[str] = []
+    try:
+        assert server.start(workspace, said.append, port=running.port) == (running, False)
+        assert said == []
+        assert server.start(workspace, said.append, port=running.port + 1) == (running, False)
+    finally:
+        server.stop(workspace)
+    assert f"port {running.port}: port {running.port + 1} is ignored" in said[0]
+    assert "`synthscars platform down`" in said[1]
+    assert f"--port {running.port + 1}`" in said[1]
+
+
+def test_nothing_is_installed_or_started_without_the_libraries_that_speak_to_the_server(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        environment, "find_spec", lambda name: None if name == "label_studio_sdk" else object()
+    )
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "env"))
+    said: list[str] = []
+    for call in (lambda: server.start(workspace, said.append), lambda: connect(workspace)):
+        with pytest.raises(PlatformError, match="label-studio-sdk is not installed") as caught:
+            call()
+        assert "[platform]" in caught.value.fix
+    assert said == []
+    assert not (tmp_path / "env").exists()
+    assert not workspace.platform_dir.exists()
 
 
 def test_a_server_that_had_to_move_is_started_again_where_we_know_it(

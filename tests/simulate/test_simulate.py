@@ -16,7 +16,7 @@ from shapely import Polygon, box, unary_union
 from synthscars.ingest.metadata import read_chunks, read_generation
 from synthscars.problems import FormatError, Problems, UsageError
 from synthscars.simulate import SimulatedImage, read_truth, simulate_image, write_simulated
-from synthscars.simulate.image import draw
+from synthscars.simulate.image import _plan, draw
 from synthscars.simulate.texts import WORDINGS, describe
 from synthscars.taxonomy import load_taxonomy
 
@@ -241,3 +241,44 @@ def test_negative_numbers_are_refused(tmp_path: Path) -> None:
         write_simulated(tmp_path, -1)
     with pytest.raises(UsageError):
         simulate_image(0, -1)
+
+
+@pytest.mark.parametrize("name", ["holiday.png", "simulated-000004.png", "simulated-000003.png", ".hidden"])
+def test_a_folder_with_other_files_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / name).write_bytes(b"mine")
+    with pytest.raises(UsageError, match=name) as caught:
+        write_simulated(tmp_path, 4, SEED)
+    assert "new folder" in caught.value.fix
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [name]
+
+
+def test_a_longer_series_goes_on_and_a_shorter_one_is_refused(tmp_path: Path) -> None:
+    write_simulated(tmp_path, 1, SEED)
+    (tmp_path / "images" / ".tmp-0123456789ab-simulated-000001.png").write_bytes(b"killed")
+    assert len(read_truth(write_simulated(tmp_path, 2, SEED))) == 2
+    with pytest.raises(UsageError, match=r"simulated-000001\.png"):
+        write_simulated(tmp_path, 1, SEED)
+    assert len(read_truth(tmp_path / "ground_truth.jsonl")) == 2
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "images").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is not a folder"):
+        write_simulated(tmp_path / "other", 1, SEED)
+
+
+def test_left_and_right_are_the_viewers() -> None:
+    seen = set()
+    for index in range(0, 400):
+        # Only planned first: drawing is what takes time.
+        content_type, _, faults, (width, _) = _plan(SEED, index)
+        fault = {"human": "finger", "animal": "uneven"}.get(content_type)
+        if fault not in faults or len(seen) == 4:
+            continue
+        drawing = draw(SEED, index)
+        for mark, region in zip(drawing.stage.marks, drawing.regions, strict=True):
+            side = mark.words.get("hand") or mark.words.get("place")
+            if mark.fault == fault and side:
+                # Both the person and the animal stand in the middle of the picture.
+                assert side == ("left" if region.centroid.x < width / 2 else "right")
+                seen.add((fault, side))
+    assert len(seen) == 4

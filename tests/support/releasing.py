@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from synthscars.images import sha256
+from synthscars.jsonl import write_records
 from synthscars.records import Artifact, Generation, ImageRecord, Review
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import Workspace, write_records
+from synthscars.workspace import Workspace
 
 
 def noise_png(seed: int, width: int = 48, height: int = 32) -> bytes:

@@ -1,0 +1,135 @@
+"""`synthscars.toml`: the settings of a workspace, with their ranges and defaults. No secrets."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from synthscars.problems import WorkspaceError
+
+CONFIG_NAME = "synthscars.toml"
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[platform]`: the port that Label Studio should use, and the project's title there."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
+    title: str = ""
+
+
+class ConsensusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[consensus]`: regions of two raters are one artifact from this mask IoU on."""
+
+    min_iou: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+
+
+class ReleaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[release]`: what the card says, and how images are split (shares whose sum is 1)."""
+
+    pretty_name: str = ""
+    license: str = "other"
+    seed: int = 0
+    train: Share = 0.8
+    validation: Share = 0.1
+    test: Share = 0.1
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything in `synthscars.toml`."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    workspace_version: int = 1
+    platform: PlatformSettings = PlatformSettings()
+    consensus: ConsensusSettings = ConsensusSettings()
+    release: ReleaseSettings = ReleaseSettings()
+
+
+_NEW_CONFIG = """\
+# A synthscars workspace. Secrets do not belong here.
+name = {name}
+workspace_version = 1
+
+[platform]
+port = 8080            # the next free one is taken if this is busy
+
+[consensus]
+min_iou = 0.5          # mask IoU from which two raters' regions are one artifact
+
+[release]
+license = "other"      # licence of the dataset, as the Hugging Face Hub spells it
+seed = 0               # of the splits
+train = 0.8
+validation = 0.1
+test = 0.1
+"""
+
+
+def new_settings(name: str) -> str:
+    """The text of the settings of a new workspace."""
+    return _NEW_CONFIG.format(name=_toml_string(name))
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings of the workspace in this folder.
+
+    Raises `WorkspaceError` naming the file and the setting if there are none or they cannot be used.
+    """
+    config = folder / CONFIG_NAME
+    try:
+        settings = msgspec.convert(tomllib.loads(config.read_text(encoding="utf-8")), Settings)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise WorkspaceError(
+            f"{folder} is not a workspace: it has no {CONFIG_NAME}",
+            fix="make one with `synthscars init FOLDER`, or name one with --workspace",
+        ) from error
+    except msgspec.ValidationError as error:
+        raise _wrong_setting(config, str(error)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WorkspaceError(f"{config}: {error}", fix="mend this line of the settings") from error
+    if settings.workspace_version != 1:
+        raise WorkspaceError(
+            f"{config}: workspace_version {settings.workspace_version} is not known to this synthscars",
+            fix="upgrade synthscars",
+        )
+    shares = settings.release
+    total = shares.train + shares.validation + shares.test
+    if not math.isclose(total, 1, abs_tol=1e-6, rel_tol=0):
+        raise WorkspaceError(
+            f"{config}: [release] train, validation and test have the sum {total:g}, not 1",
+            fix="mend these lines of the settings",
+        )
+    return settings
+
+
+def _wrong_setting(config: Path, error: str) -> WorkspaceError:
+    """Says where in the file it is: msgspec puts `- at `$.release.train`` behind its message."""
+    what, _, place = error.partition(" - at `$.")
+    *sections, key = place.rstrip("`").split(".") if place else [""]
+    fix = "mend this line of the settings"
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
+        sections, key = [key] if key else [], unknown[1]
+        what = "there is no such setting"
+        near = get_close_matches(key, _known_settings(sections), n=1)
+        fix = f"did you mean {near[0]}?" if near else f"known here: {', '.join(_known_settings(sections))}"
+    where = "".join(f"[{section}] " for section in sections) + key
+    return WorkspaceError(f"{config}: {where}: {what}" if where else f"{config}: {what}", fix=fix)
+
+
+def _known_settings(sections: list[str]) -> list[str]:
+    fields: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    kind = fields[sections[0]] if sections else Settings
+    return [field.name for field in msgspec.structs.fields(kind)]
+
+
+def _toml_string(text: str) -> str:
+    # A JSON string is a TOML string, but for DEL. Bytes of a folder's name that are no text become `?`.
+    printable = text.encode("utf-8", "replace").decode()
+    return msgspec.json.encode(printable).decode().replace("\x7f", "\\u007f")
