@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synthscars.files import atomic_file, is_temporary
-from synthscars.jsonl import read_records
+from synthscars.jsonl import read_records, write_records
 from synthscars.problems import FormatError, UsageError
-from synthscars.records import ImageRecord, encode_lines
+from synthscars.records import ImageRecord
 from synthscars.simulate.image import simulate_image
 from synthscars.simulate.metadata import file_name
 
@@ -41,8 +41,7 @@ def write_simulated(
         if progress is not None:
             progress(index + 1)
     truth = folder / TRUTH_NAME
-    with atomic_file(truth) as file:
-        file.writelines(encode_lines(records))
+    write_records(truth, records)
     return truth
 
 
