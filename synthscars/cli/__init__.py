@@ -18,6 +18,7 @@ _COMMANDS = {
     "status": ("workspace", "Say what is in the workspace."),
     "platform": ("platform", "Run Label Studio, send it tasks, fetch annotations."),
     "consensus": ("consensus", "Merge what several raters drew."),
+    "adjudicate": ("adjudicate", "Make one rater's answer final."),
     "release": ("release", "Build versioned dataset releases."),
     "stats": ("stats", "Count and plot what is in a release."),
     "simulate": ("simulate", "Draw simulated generator outputs with known artifacts."),

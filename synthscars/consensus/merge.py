@@ -5,7 +5,8 @@ region stands if more than half of the raters who judged the image drew it. Its 
 the rater whose region agrees best with the others': a polygon and a sentence that an expert made, not an
 average that nobody did.
 
-An adjudicator overrules the majority in Label Studio by marking an annotation as ground truth.
+An adjudicator overrules the majority by making one annotation final (`synthscars adjudicate`), which Label
+Studio keeps as its ground-truth mark.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> Imag
                 "consensus.unconfirmed",
                 f"drawn by {len(cluster)} of {len(reviews)} raters ({merged.phrase or 'no phrase'})",
                 severity="info",
-                fix="mark the right annotation as ground truth in Label Studio if it should stand",
+                fix=f"if it should stand: synthscars adjudicate {record.image_id[:12]} {merged.rater_id}",
                 file=record.file_name,
                 image=record.image_id,
                 region=f"region {merged.artifact_id} of {merged.rater_id}",
@@ -79,7 +80,7 @@ def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> Imag
             "consensus.disputed",
             f"{len(reviews)} raters, and neither a region nor 'no artifact' has a majority",
             severity="warning",
-            fix="mark the right annotation as ground truth in Label Studio",
+            fix=f"make one answer final: synthscars adjudicate {record.image_id[:12]} RATER",
             file=record.file_name,
             image=record.image_id,
         )

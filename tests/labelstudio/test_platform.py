@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from folders import folder_bytes
 from killing import killed_at
 
 from synthscars.cli import main
+from synthscars.converters import labelstudio as converter
 from synthscars.converters.labelstudio_tasks import task_data
 from synthscars.jsonl import read_records
 from synthscars.labelstudio import processes, server
@@ -21,7 +23,7 @@ from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.credentials import load_credentials, save_credentials
 from synthscars.labelstudio.people import Person, add_person, submit
 from synthscars.labelstudio.project import Project, ensure_project
-from synthscars.labelstudio.pull import EXPORT_SUFFIX, PullResult, pull
+from synthscars.labelstudio.pull import EXPORT_SUFFIX, PullResult, download, pull
 from synthscars.labelstudio.push import list_tasks, push
 from synthscars.labelstudio.status import platform_status
 from synthscars.problems import PlatformError, Problems
@@ -179,6 +181,40 @@ def test_a_pull_killed_at_any_step_and_run_again_ends_as_if_undisturbed(
         assert [folder_bytes(folder) for folder in folders] == expected
     assert step >= 6, "a pull has more steps than that: the test shows nothing"
     assert [folder_bytes(folder) for folder in folders] == expected
+
+
+def test_an_adjudicator_makes_one_answer_final_and_takes_it_back(
+    served: Served, client: Client, project: Project, pulled: Any, people: list[Person], tmp_path: Path
+) -> None:
+    workspace, truth = served
+    ada, ben = people
+    run = CliRunner().invoke
+    common = ["-w", str(workspace.root), "--json"]
+
+    def final_raters() -> list[str]:
+        export = tmp_path / "export.json"
+        download(client, project, export)
+        (record,) = [
+            each for each in converter.read(export, Problems()) if each.image_id == truth[0].image_id
+        ]
+        return [each.rater_id for each in record.reviews if each.extra.get("ground_truth") is True]
+
+    assert final_raters() == []
+    made = run(main, ["adjudicate", truth[0].image_id[:12], ada.rater_id, *common])
+    assert (made.exit_code, json.loads(made.stdout)["rater_id"]) == (0, ada.rater_id)
+    assert final_raters() == [ada.rater_id]
+    # By address and file name, and there is only one final answer.
+    made = run(main, ["adjudicate", truth[0].file_name, ben.account.email, *common])
+    assert made.exit_code == 0, made.stderr
+    assert final_raters() == [ben.rater_id]
+    missing = run(main, ["adjudicate", truth[0].file_name, "rater-99", *common])
+    assert missing.exit_code == 2
+    assert ada.rater_id in missing.stderr
+    assert ben.account.email in missing.stderr
+    assert run(main, ["adjudicate", truth[0].file_name, "--undo", *common]).exit_code == 0
+    assert final_raters() == []
+    unknown = run(main, ["adjudicate", "no-such.png", ada.rater_id, *common])
+    assert (unknown.exit_code, "no-such.png" in unknown.stderr) == (2, True)
 
 
 def test_tasks_tell_neither_prompt_nor_generator(served: Served, client: Client, pushed: Any) -> None:

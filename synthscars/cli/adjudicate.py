@@ -1,0 +1,55 @@
+"""`synthscars adjudicate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from synthscars.cli.common import json_option, output, print_json, workspace_option
+
+if TYPE_CHECKING:
+    from synthscars.workspace import Workspace
+
+
+@click.command()
+@click.argument("image")
+@click.argument("rater", required=False, default="")
+@click.option("--undo", is_flag=True, help="Let the majority decide again.")
+@workspace_option
+@json_option
+def adjudicate(workspace: Workspace, image: str, rater: str, undo: bool, as_json: bool) -> None:
+    """Make the answer of one rater about an IMAGE final, whatever the majority says.
+
+    IMAGE is a file name or the first digits of an image id; RATER is an id as `synthscars consensus` prints
+    it, or the e-mail address of the account. To correct all raters, answer the task yourself in Label Studio
+    and name yourself. Needs the running server; counts from the next pull on.
+
+    \b
+    Examples:
+      synthscars adjudicate 0049942e5c1a rater-3
+      synthscars adjudicate portrait-17.png lead@example.com
+      synthscars adjudicate portrait-17.png --undo
+    """
+    from synthscars.labelstudio.adjudicate import find_image, make_final
+    from synthscars.labelstudio.client import connect
+    from synthscars.labelstudio.project import find_project
+    from synthscars.problems import PlatformError, UsageError
+
+    if bool(rater) == undo:
+        raise UsageError("name a RATER, or --undo", fix="synthscars adjudicate --help shows both")
+    found = find_image(workspace, image)
+    client = connect(workspace)
+    project = find_project(client, workspace)
+    if project is None:
+        raise PlatformError("Label Studio has no project of this workspace", fix="synthscars platform push")
+    final = make_final(client, project, found, rater)
+    if as_json:
+        print_json(final)
+    else:
+        decided = (
+            f"the answer of {final.rater_id} is final" if final.rater_id else "the majority decides again"
+        )
+        output().print(
+            f"{final.file_name}: {decided}; `synthscars platform pull` takes it over", markup=False
+        )

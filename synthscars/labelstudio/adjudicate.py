@@ -1,0 +1,88 @@
+"""Make one rater's answer final: the mark that overrules the majority.
+
+Label Studio keeps a ground-truth mark with every annotation, and its community edition has no button for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from synthscars.labelstudio.client import Client
+from synthscars.labelstudio.project import Project
+from synthscars.labelstudio.push import list_tasks
+from synthscars.problems import UsageError
+from synthscars.records import ImageRecord
+from synthscars.workspace import Workspace
+
+
+class Final(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided. `rater_id`: whose answer is final, `""` if none is any more."""
+
+    image_id: str
+    file_name: str
+    rater_id: str
+
+
+def find_image(workspace: Workspace, name: str) -> ImageRecord:
+    """The image with this file name, or whose id starts with `name` (at least 6 digits).
+
+    Raises `UsageError` if there is none, or more than one.
+    """
+    found = [
+        record
+        for record in workspace.images()
+        if record.file_name == name or (len(name) >= 6 and record.image_id.startswith(name))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(
+            f"no image is called {name}, and no image id starts with it",
+            fix="take the file name or the first digits of the id from `synthscars consensus`",
+        )
+    raise UsageError(
+        f"{len(found)} images are called {name}: {', '.join(record.image_id[:12] for record in found)}",
+        fix="name one by the first digits of its id",
+    )
+
+
+def make_final(client: Client, project: Project, image: ImageRecord, rater: str) -> Final:
+    """Mark the answer of `rater` (`rater-3`, or an account's e-mail address) as final, and no other.
+
+    An empty `rater` takes the mark away, and the majority counts again. Takes effect with the next pull.
+    Raises `UsageError` naming the raters there are if that one did not answer, `PlatformError` if the server
+    refuses.
+    """
+    answers = [
+        annotation
+        for task in list_tasks(client, project)
+        if task.image_id == image.image_id
+        for annotation in client.request("GET", f"/api/tasks/{task.id}/annotations/")
+    ]
+    names = {f"rater-{user['id']}": str(user["email"]) for user in client.request("GET", "/api/users/")}
+    chosen = [answer for answer in answers if rater in (_rater_id(answer), names.get(_rater_id(answer)))]
+    if rater and not chosen:
+        raters = sorted({_rater_id(answer) for answer in answers})
+        there = ", ".join(f"{each} ({names[each]})" if each in names else each for each in raters)
+        raise UsageError(
+            f"{rater} did not answer {image.file_name}",
+            fix=f"raters who did: {there}" if there else "nobody did yet",
+        )
+    # Of several answers of one rater the latest counts, as it does when they are read.
+    final = max(chosen, key=lambda answer: (str(answer.get("updated_at")), answer["id"]), default=None)
+    for answer in answers:
+        is_final = final is not None and answer["id"] == final["id"]
+        if answer.get("ground_truth") is not is_final:
+            client.request("PATCH", f"/api/annotations/{answer['id']}/", json={"ground_truth": is_final})
+    return Final(
+        image_id=image.image_id,
+        file_name=image.file_name,
+        rater_id=_rater_id(final) if final is not None else "",
+    )
+
+
+def _rater_id(answer: dict[str, Any]) -> str:
+    by = answer.get("completed_by")
+    return f"rater-{by['id'] if isinstance(by, dict) else by}"
