@@ -15,6 +15,7 @@ import msgspec
 
 from synthscars.geometry import area
 from synthscars.problems import ReleaseError
+from synthscars.records import source_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +177,7 @@ def _image(row: dict[str, Any], split: str, labels: Labels) -> tuple[Any, ...]:
         _name(row["content_type"], labels.content_type),
         _name(row["status"], labels.status),
         generator or None,
-        row["source"] or None,
+        source_name(row["source"]) or None,
         row["license"] or None,
         row["rater_list"],
         len(row["artifacts"]),

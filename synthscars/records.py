@@ -122,6 +122,11 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return tuple(review.rater_id for review in self.reviews)
 
 
+def source_name(source: str) -> str:
+    """What was ingested: the folder or archive that an image's `source` starts with, not the file in it."""
+    return source.split("/", 1)[0]
+
+
 _Record = TypeVar("_Record", ImageRecord, Artifact, Review, Generation)
 _NESTED: dict[str, type[Artifact] | type[Review]] = {"artifacts": Artifact, "reviews": Review}
 _encoder = msgspec.json.Encoder(order="deterministic")

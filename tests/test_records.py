@@ -18,6 +18,7 @@ from synthscars.records import (
     decode_record,
     encode_lines,
     encode_record,
+    source_name,
 )
 
 PLAIN = ImageRecord(image_id="ab" * 32, file_name="a.png", width=8, height=8)
@@ -197,3 +198,9 @@ def test_a_file_that_is_not_compressed_after_all_is_refused_by_name(tmp_path) ->
     path.write_bytes(encode_record(PLAIN))
     with pytest.raises(FormatError, match=r"plain\.jsonl\.zst"):
         list(read_records(path))
+
+
+def test_a_source_is_what_was_ingested_not_the_file_in_it() -> None:
+    assert source_name("generations/sdnext/x.jpg") == "generations"
+    assert source_name("batch.zip") == "batch.zip"
+    assert source_name("") == ""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from synthscars.files import atomic_file
-from synthscars.records import ImageRecord
+from synthscars.records import ImageRecord, source_name
 from synthscars.release.features import DESCRIPTIONS, to_row
 from synthscars.release.manifest import Manifest
 from synthscars.settings import ReleaseSettings
@@ -293,9 +293,8 @@ def _limits(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
 
 
 def _licences(records: Sequence[ImageRecord], license: str) -> str:
-    # A source is what was ingested (a folder, an archive), not each file in it.
     counts = Counter(
-        (record.source.split("/")[0] or _UNKNOWN, record.license or _UNKNOWN) for record in records
+        (source_name(record.source) or _UNKNOWN, record.license or _UNKNOWN) for record in records
     )
     rows = [[source, name, str(count)] for (source, name), count in sorted(counts.items())]
     return (

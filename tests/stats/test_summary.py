@@ -59,7 +59,7 @@ def test_images_and_artifacts_are_counted_by_split(workspace: Workspace, summary
             "generator",
             [(r, f"automatic1111 {r.generation.model}" if r.generation else None) for r in RECORDS],
         ),
-        ("source", [(r, r.source or None) for r in RECORDS]),
+        ("source", [(r, r.source.partition("/")[0] or None) for r in RECORDS]),
         ("license", [(r, r.license) for r in RECORDS]),
         ("rater", [(r, "rater-1") for r in RECORDS]),
         ("artifacts_per_image", [(r, str(len(r.artifacts))) for r in RECORDS]),
