@@ -6,7 +6,7 @@
     images/ab/abcd….png    original bytes, named by their sha256
     index/000001.parquet   ingest batches, append-only: one row per file
     exports/000001.json.zst    raw Label Studio exports, never edited
-    records/000001.jsonl.zst   the records parsed from the export of the same number
+    records/000001.jsonl.zst   the records parsed from the export of the same number, made again by a pull
     quarantine/            what could not be used, each with a .json that says why
     releases/1.0.0/        built releases
     reports/               statistics and plots

@@ -138,6 +138,8 @@ class Command(click.Group):
             fail(error.message, error.fix, error.exit_code)
         except KeyboardInterrupt:
             fail("interrupted", "run the same command again: it goes on where it stopped", 130)
+        except BrokenPipeError:
+            raise  # whoever read the output has seen enough; click ends quietly
         except OSError as error:
             # The disk is full, a folder is read-only, a name is too long: the reader can mend it.
             fail(str(error), "mend the cause (a full disk? a missing permission?) and run it again", 3)

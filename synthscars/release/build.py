@@ -89,7 +89,9 @@ def build_release(
             counts = ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items()))
             raise ReleaseError(
                 f"{source.name} holds no image that can be released ({counts or 'no records'})",
-                fix="annotate images and pull them, or mend the problems above",
+                fix="mend the problems that were reported"
+                if problems.failed
+                else "annotate images and pull them",
             )
         earlier = _earlier(workspace, version)
         by_split = _split(workspace, ready, earlier, problems)
@@ -117,7 +119,7 @@ def _choose(
     """Adjudicated records that somebody looked at; counts the others in `left_out`."""
     from synthscars.consensus import adjudicate
 
-    sound = usable(read_records(source), problems, set_aside)
+    sound = usable(_with_provenance(workspace, read_records(source)), problems, set_aside)
     for record in adjudicate(sound, problems, min_iou=workspace.settings.consensus.min_iou):
         if record.status == "unlabelled":
             left_out["unlabelled"] += 1
@@ -125,6 +127,14 @@ def _choose(
             left_out[str(record.extra.get("skip_reason") or "skipped")] += 1
         else:
             yield fit_columns(record, problems)
+
+
+def _with_provenance(workspace: Workspace, records: Iterable[ImageRecord]) -> Iterator[ImageRecord]:
+    """Records with the origin and licence that the workspace knows now: later ingests may correct them."""
+    current = workspace.provenance()
+    for record in records:
+        origin, license = current.get(record.image_id, (record.origin, record.license))
+        yield msgspec.structs.replace(record, origin=origin, license=license or record.license)
 
 
 def _earlier(workspace: Workspace, version: str) -> list[str]:

@@ -109,3 +109,14 @@ def test_a_terminal_without_unicode_shows_what_it_can(tmp_path):
     )
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert "w\\xf6rk" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    assert run("init", tmp_path / "scars").exit_code == 0
+    command = [sys.executable, "-m", "synthscars", "status", "--json", "-w", str(tmp_path / "scars")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    message = process.stderr.read()
+    process.stderr.close()
+    process.wait()
+    assert message == b""

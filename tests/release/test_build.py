@@ -431,3 +431,36 @@ def test_progress_counts_every_image(tmp_path: Path) -> None:
     steps: list[int] = []
     build_release(workspace, "1.0.0", Problems(), progress=steps.append)
     assert sum(steps) == 5
+
+
+def test_a_licence_that_was_corrected_after_the_pull_is_the_one_released(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "w")
+    images = tmp_path / "images"
+    images.mkdir()
+    for seed in range(4):
+        (images / f"{seed}.png").write_bytes(noise_png(seed))
+    ingest(workspace, [images], Problems())
+    pulled = [
+        changed(record, status="clean", reviews=(Review(rater_id="rater-1", status="clean"),))
+        for record in workspace.images()
+    ]
+    replace_records(workspace, pulled)
+    ingest(workspace, [images], Problems(), license="CC-BY-4.0", origin="real")
+    build_release(workspace, "1.0.0", Problems())
+    card = (workspace.release_dir("1.0.0") / "README.md").read_text(encoding="utf-8")
+    assert "| images | CC-BY-4.0 | 4 |" in card
+    assert "unknown | 4" not in card
+
+
+def test_nothing_to_release_says_whether_something_is_wrong_or_nothing_is_annotated(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 1)
+    (record,) = [sample_record(0, noise_png(0))]
+    replace_records(workspace, [changed(record, status="unlabelled", reviews=())])
+    with pytest.raises(ReleaseError) as nothing:
+        build_release(workspace, "1.0.0", Problems())
+    assert nothing.value.fix == "annotate images and pull them"
+    broken = Artifact(artifact_id="x", polygons=((1.0, 1.0, 2.0, 2.0),), rater_id="rater-1")
+    replace_records(workspace, [changed(record, status="annotated", artifacts=(broken,))])
+    with pytest.raises(ReleaseError) as wrong:
+        build_release(workspace, "1.0.0", Problems())
+    assert wrong.value.fix == "mend the problems that were reported"
