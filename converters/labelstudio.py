@@ -19,31 +19,47 @@ from urllib.parse import quote
 
 import msgspec
 
+from synthscars.converters.holds import everything_but
 from synthscars.converters.labelstudio_answers import ImageReader
 from synthscars.converters.labelstudio_tasks import Json, annotation, results, task, task_data
 from synthscars.converters.losses import Losses
+from synthscars.converters.pictures import NO_PICTURES, TargetPictures
 from synthscars.problems import FormatError, Problems
 from synthscars.records import ImageRecord
 from synthscars.taxonomy import Taxonomy, load_taxonomy
 
-CAPABILITIES = (
-    "Every rater's regions, texts and answers, and skipped images. Not held: generation, captions, splits, "
-    "groups, sources, licences, votes; raters without an account become predictions."
+HOLDS = everything_but(
+    "origin",
+    "caption",
+    "generation",
+    "group_id",
+    "split",
+    "source",
+    "license",
+    "extra",
+    "artifact.votes",
+    "artifact.agreement",
+    "artifact.extra",
+    outlines="rounded",
+    regionless=False,
+    note="Raters without an account (rater-NUMBER) become predictions, which are nobody's answer when read.",
 )
 
-__all__ = ["CAPABILITIES", "annotation", "read", "results", "task", "task_data", "write"]
+__all__ = ["HOLDS", "annotation", "read", "results", "task", "task_data", "write"]
 
 
 def read(
     source: Path | IO[bytes] | Sequence[Any],
     problems: Problems,
-    images: Mapping[str, ImageRecord] | None = None,
+    known: Mapping[str, ImageRecord] | None = None,
     taxonomy: Taxonomy | None = None,
+    *,
+    images: Path | None = None,
 ) -> Iterator[ImageRecord]:
     """Read an export: one record per image, in the order of its first task.
 
     source: a `.json` or `.json.zst` file, an open binary file, or the tasks themselves.
-    images: what is known about each image, by image id. Its upright size is used, its fields are kept, and a
+    known: what is known about each image, by image id. Its upright size is used, its fields are kept, and a
     task of any other image is set aside. Without it, the size in the task's data is used.
 
     `artifacts` holds the regions of all raters, `reviews` one answer per rater. Bad regions and tasks become
@@ -66,7 +82,7 @@ def read(
                 file=where,
                 fix="push images with `synthscars platform push`; tasks made by hand cannot be matched",
             )
-        elif images is not None and image_id not in images:
+        elif known is not None and image_id not in known:
             problems.add(
                 "task.unknown_image",
                 "the image is not in the workspace",
@@ -78,8 +94,8 @@ def read(
             by_image.setdefault(image_id, []).append(entry)
     unconfirmed: list[int] = []
     for image_id, found in by_image.items():
-        known = images[image_id] if images is not None else None
-        reader = ImageReader(name, image_id, found, known, problems, taxonomy or load_taxonomy())
+        about = known[image_id] if known is not None else None
+        reader = ImageReader(name, image_id, found, about, problems, taxonomy or load_taxonomy())
         yield reader.record()
         unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
     if unconfirmed:
@@ -98,6 +114,8 @@ def write(
     target: Path | IO[bytes],
     problems: Problems,
     image_url: Callable[[ImageRecord], str] | None = None,
+    *,
+    pictures: TargetPictures = NO_PICTURES,
 ) -> int:
     """Write records as tasks that Label Studio can import; returns how many.
 

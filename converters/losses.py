@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from synthscars.problems import Problems, Severity
+import msgspec
+
+from synthscars.problems import Problems, Severity, UsageError
 from synthscars.records import ImageRecord
 
 KEEP_RECORDS = "the format has no place for it: keep the records as well"
+EXAMPLES = 3
+OTHER_FIELDS = frozenset({"image", "text", "artifact.rings", "prediction"})
+"""What can be lost besides fields of a record: image files, characters, that rings are of one artifact."""
 
 
 class _Loss(NamedTuple):
@@ -19,13 +25,17 @@ class _Loss(NamedTuple):
 
 
 class Losses:
-    """Counts by kind, with the first image of each; `report` makes one problem `loss.FIELD` of each."""
+    """Counts by kind, with the first images of each; `report` makes one problem `loss.FIELD` of each.
+
+    Severities: `info` for what the format never holds, as its `Holds` says; `warning` for images and regions
+    that are left out; `error` for what nobody could expect.
+    """
 
     def __init__(self, file: str, problems: Problems) -> None:
         self._file = file
         self._problems = problems
         self._counts: Counter[_Loss] = Counter()
-        self._first: dict[_Loss, str] = {}
+        self._examples: dict[_Loss, list[ImageRecord]] = {}
 
     def count(
         self,
@@ -41,16 +51,45 @@ class Losses:
         if times:
             loss = _Loss(field, what, severity, fix)
             self._counts[loss] += times
-            named = f"{record.image_id} ({record.file_name})" if record.file_name else record.image_id
-            self._first.setdefault(loss, named)
+            examples = self._examples.setdefault(loss, [])
+            if len(examples) < EXAMPLES and (not examples or examples[-1].image_id != record.image_id):
+                examples.append(record)
 
     def report(self) -> None:
         """Tell what was counted."""
         for loss, count in self._counts.items():
+            examples = self._examples[loss]
+            named = ", ".join(record.file_name or record.image_id for record in examples)
             self._problems.add(
                 f"loss.{loss.field}",
-                f"{count} {loss.what}; first: image {self._first[loss]}",
+                f"{count} {loss.what}; for instance {named}",
                 fix=loss.fix,
                 severity=loss.severity,
                 file=self._file,
+                image=examples[0].image_id,
+                count=count,
             )
+
+
+def unexpected(problems: Problems, expected: Iterable[str]) -> Problems:
+    """The same problems, with every loss an error unless its field is among those `expected`.
+
+    Raises `UsageError` if one of those is no field that can be lost.
+    """
+    from synthscars.converters.holds import ARTIFACT_FIELDS, IMAGE_FIELDS
+
+    names = {*IMAGE_FIELDS, *(f"artifact.{name}" for name in ARTIFACT_FIELDS), *OTHER_FIELDS}
+    fields = set(expected)
+    if unknown := fields - names:
+        raise UsageError(
+            f"nothing named {', '.join(sorted(unknown))} can be lost",
+            fix=f"fields: {', '.join(sorted(names))}",
+        )
+    return Problems(
+        msgspec.structs.replace(
+            problem, severity="info" if problem.code.removeprefix("loss.") in fields else "error"
+        )
+        if problem.code.startswith("loss.")
+        else problem
+        for problem in problems
+    )

@@ -20,15 +20,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from synthscars.converters.holds import Holds
 from synthscars.converters.losses import Losses
+from synthscars.converters.pictures import NO_PICTURES, TargetPictures
 from synthscars.converters.synthscars_json_entries import (
     NAMESPACE,
     Picture,
@@ -43,10 +44,11 @@ from synthscars.converters.synthscars_json_entries import (
 from synthscars.problems import FormatError, ImageError, Problems
 from synthscars.records import ImageRecord
 
-CAPABILITIES = (
-    "Polygons, phrases, explanations, captions, splits, image bytes in their folders. Not held: categories, "
-    "subtypes, content types, raters and their reviews, votes, generation, groups, sources, licences, real "
-    "images, images that nobody has looked at; image sizes and ids come from the images."
+HOLDS = Holds(
+    image=frozenset({"file_name", "caption", "split"}),
+    artifact=frozenset({"outline", "phrase", "explanation"}),
+    namespace=NAMESPACE,
+    note="Ids and sizes come from the images. Captions and unknown keys come back as they were.",
 )
 
 _FOLDERS = ("annotations", "annoations")
@@ -233,11 +235,11 @@ def write(
     target: Path,
     problems: Problems,
     *,
-    images: Callable[[str], Path | None] | None = None,
+    pictures: TargetPictures = NO_PICTURES,
 ) -> int:
     """Write records to one `.json` file, or as the whole layout into a new folder; returns how many.
 
-    images: the file of an image id; the images are copied into the layout (not beside a single file).
+    pictures: the images are put into the layout (not beside a single file).
 
     A caption is written as it is if it names every phrase, else composed from its scene. Annotation ids and
     boxes that were read come back; other images are numbered. What the format cannot hold is reported once
@@ -248,7 +250,7 @@ def write(
     losses = Losses(str(target), problems)
     if target.suffix == ".json":
         with atomic_file(target) as file:
-            single = _SplitWriter(file, None, None)
+            single = _SplitWriter(file, None, NO_PICTURES)
             count = 0
             for record in records:
                 if record.split not in {"", target.stem}:
@@ -266,7 +268,7 @@ def write(
                     (folder / split / "images").mkdir()
                     path = folder / split / "annotations" / f"{split}.json"
                     opened = stack.enter_context(path.open("wb"))
-                    splits[split] = _SplitWriter(opened, folder / split / "images", images)
+                    splits[split] = _SplitWriter(opened, folder / split / "images", pictures)
                 count += splits[split].add(record, losses)
             for writer in splits.values():
                 writer.finish()
@@ -284,12 +286,10 @@ def _split_of(record: ImageRecord, losses: Losses) -> str:
 class _SplitWriter:
     """Writes one annotation file, entry by entry, as `json.dump(..., indent=4)` would."""
 
-    def __init__(
-        self, file: IO[bytes], folder: Path | None, images: Callable[[str], Path | None] | None
-    ) -> None:
+    def __init__(self, file: IO[bytes], folder: Path | None, pictures: TargetPictures) -> None:
         self._file = file
         self._folder = folder
-        self._images = images
+        self._pictures = pictures
         self._next = 0
         self._ids: set[str] = set()
         self._names: dict[str, str] = {}
@@ -333,25 +333,15 @@ class _SplitWriter:
     def _name(self, record: ImageRecord, losses: Losses) -> str:
         if self._folder is None and is_ours(record):
             return record.file_name  # as it was: there is no image to be stored under it
-        path = self._images(record.image_id) if self._images else None
+        suffix = self._pictures.suffix(record)
         name = file_name({"img_file_name": record.file_name})
         fits = bool(name) and len(name.encode()) <= 200 and name.isprintable()
         if not fits or self._names.get(name, record.image_id) != record.image_id:
-            suffix = path.suffix if path else Path(name).suffix if fits else ""
-            name = f"{record.image_id}{suffix}"
+            name = f"{record.image_id}{suffix or (Path(name).suffix if fits else '')}"
         if name != record.file_name:
             losses.count("file_name", "file names were unusable or taken, and were changed", record)
-        if self._folder is not None and name not in self._names:
-            if path is not None:
-                shutil.copyfile(path, self._folder / name)
-            else:
-                losses.count(
-                    "image",
-                    "images are not at hand and were not copied",
-                    record,
-                    severity="warning",
-                    fix="pass --images FOLDER with the folder where the images are",
-                )
+        if self._folder is not None:
+            self._pictures.place(record, self._folder, name, losses)
         self._names[name] = record.image_id
         return name
 

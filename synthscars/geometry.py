@@ -51,6 +51,7 @@ def bbox(rings: Rings) -> tuple[float, float, float, float]:
 def ring_faults(ring: Sequence[float], width: int, height: int) -> Iterator[tuple[str, str]]:
     """What is wrong with a ring on an image of `width` x `height` pixels, as `(code, what)` pairs.
 
+    Where the size is not known (0), only what lies left of or above the image is outside.
     Codes: `polygon.odd`, `polygon.not_finite`, `polygon.few_points` and `polygon.no_area` make a ring
     unusable (`UNUSABLE`); `polygon.crosses_itself` and `polygon.outside` do not.
     """
@@ -73,9 +74,11 @@ def ring_faults(ring: Sequence[float], width: int, height: int) -> Iterator[tupl
     if not shape.is_valid:
         yield "polygon.crosses_itself", shapely.is_valid_reason(shape)
     x, y, w, h = bbox([ring])
-    overshoot = max(-x, -y, x + w - width, y + h - height)
+    known = width > 0 and height > 0
+    overshoot = max(-x, -y, x + w - width, y + h - height) if known else max(-x, -y)
     if overshoot > EDGE_TOLERANCE:
-        yield "polygon.outside", f"reaches {overshoot:.3g} pixels beyond the image of {width} x {height}"
+        edge = f"the image of {width} x {height}" if known else "the left or the upper edge of the image"
+        yield "polygon.outside", f"reaches {overshoot:.3g} pixels beyond {edge}"
 
 
 UNUSABLE = frozenset({"polygon.odd", "polygon.not_finite", "polygon.few_points", "polygon.no_area"})

@@ -76,7 +76,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong with one item.
 
     `code` is stable and dotted (`image.truncated`); `file`, `image` and `region` say where, as precisely as
-    is known; `what` says what was seen, `fix` what to do.
+    is known; `what` says what was seen, `fix` what to do; `count`: how many things of a kind it stands for.
     """
 
     code: str
@@ -86,6 +86,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     file: str = ""
     image: str = ""
     region: str = ""
+    count: int = 1
 
     @property
     def where(self) -> str:
@@ -115,10 +116,18 @@ class Problems:
         file: str = "",
         image: str = "",
         region: str = "",
+        count: int = 1,
     ) -> Problem:
         """Record one problem and return it."""
         problem = Problem(
-            code=code, what=what, fix=fix, severity=severity, file=file, image=image, region=region
+            code=code,
+            what=what,
+            fix=fix,
+            severity=severity,
+            file=file,
+            image=image,
+            region=region,
+            count=count,
         )
         self._problems.append(problem)
         return problem
@@ -147,6 +156,6 @@ class Problems:
         """Whether any item had to be set aside (exit code 1)."""
         return any(problem.severity == "error" for problem in self._problems)
 
-    def to_json(self) -> list[dict[str, str]]:
+    def to_json(self) -> list[dict[str, str | int]]:
         """All problems as plain dictionaries, errors first, empty fields left out."""
         return [msgspec.to_builtins(problem) for problem in self.by_severity()]

@@ -23,6 +23,7 @@ _COMMANDS = {
     "stats": ("stats", "Count and plot what is in a release."),
     "simulate": ("simulate", "Draw simulated generator outputs with known artifacts."),
     "convert": ("convert", "Read one format, write another."),
+    "formats": ("convert", "List the formats and what each can hold."),
 }
 """Command → the module of this package that has it, and its line in the list of commands.
 

@@ -1,22 +1,22 @@
-"""`synthscars convert`."""
+"""`synthscars convert` and `synthscars formats`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from synthscars.cli.common import finish, json_option, output, print_json, progress, show_problems
 from synthscars.converters.formats import FORMATS
 
 if TYPE_CHECKING:
-    from synthscars.records import ImageRecord
+    from synthscars.problems import Problems
 
-_NAMES = click.Choice(list(FORMATS))
-_LIST = "\n".join(f"  {each.name:<16} {each.what}" for each in FORMATS.values())
+_READ = click.Choice([each.name for each in FORMATS.values() if each.reads])
+_WRITTEN = click.Choice([each.name for each in FORMATS.values() if each.writes])
+_LIST = "\n    ".join(f"  {each.name:<16} {each.what}" for each in FORMATS.values())
 
 
 @click.command(
@@ -24,87 +24,131 @@ _LIST = "\n".join(f"  {each.name:<16} {each.what}" for each in FORMATS.values())
 
     The format of SRC is recognised by its content, that of DST by its name, where they tell. Whatever is
     wrong with SRC is reported with file, image and region, and everything else is converted; what the format
-    of DST cannot hold is counted. DST must not exist yet.
+    of DST cannot hold is counted by field. DST must not exist yet.
 
     \b
-    Formats:
-    {_LIST.replace(chr(10), chr(10) + "    ")}
+    Formats (`synthscars formats` says what each can hold):
+    {_LIST}
 
     \b
     Examples:
       synthscars convert SynthScars/ published.jsonl.zst
+      synthscars convert export.json scars-coco/ --to coco --images photos/
       synthscars convert test.json test.jsonl --images SynthScars/test/images
-      synthscars convert export.json SynthScars/ --to synthscars-json --images photos/
+      synthscars convert scars.jsonl.zst scars.csv --strict --expect generation --expect reviews
+      synthscars convert scars.jsonl.zst yolo/ --to yolo --dry-run
+
+    \b
+    Exit codes: 1 if an item had to be set aside, if something was lost that the format promises to hold, or,
+    with --strict, if anything was lost that --expect does not name.
     """
 )
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path, exists=True))
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
-@click.option("--from", "from_", type=_NAMES, help="Format of SRC, if it cannot be told.")
-@click.option("--to", type=_NAMES, help="Format of DST, if its name does not tell.")
+@click.option("--from", "from_", metavar="FORMAT", type=_READ, help="Format of SRC, if it cannot be told.")
+@click.option("--to", metavar="FORMAT", type=_WRITTEN, help="Format of DST, if its name does not tell.")
 @click.option(
     "--images",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the images, for formats that need them.",
+    help="Folder of the images, if they are not with SRC.",
 )
+@click.option(
+    "--image-files",
+    "how",
+    type=click.Choice(["copy", "link", "embed", "none"]),
+    help="What becomes of the image files: copied into DST, linked, put into the annotation files, or left "
+    "alone.  [default: copy into a folder, leave alone beside a file]",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if DST cannot hold everything.")
+@click.option(
+    "--expect", metavar="FIELD", multiple=True, help="A field that may be lost; implies --strict. Repeatable."
+)
+@click.option("--dry-run", is_flag=True, help="Read, report what would be lost, write nothing.")
 @json_option
 def convert(
-    source: Path, target: Path, from_: str | None, to: str | None, images: Path | None, as_json: bool
+    source: Path,
+    target: Path,
+    from_: str | None,
+    to: str | None,
+    images: Path | None,
+    how: Any,
+    strict: bool,
+    expect: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Read SRC in one format and write it to DST in another."""
     from synthscars.converters import formats
-    from synthscars.problems import Problems, UsageError
+    from synthscars.converters.losses import unexpected
+    from synthscars.problems import Problems
 
-    reader = formats.format_named(from_) if from_ else formats.detect(source)
-    writer = formats.format_named(to) if to else formats.by_suffix(target)
-    if target.exists():
-        raise UsageError(f"{target} exists already", fix="choose another name, or remove it first")
-    if images and not (reader.takes_images or writer.takes_images):
-        raise UsageError("neither format takes images", fix="leave --images out")
     problems = Problems()
-    counts: Counter[str] = Counter()
-    # A file that is written alone has no place for images.
-    copies = writer.takes_images and target.suffix not in writer.suffixes
-    find = _by_id([images] if images else [source] if source.is_dir() else []) if copies else None
     with progress("Converting") as advance:
-        records = formats.read(source, problems, reader.name, images=images)
-        counted = _counted(records, counts, advance)
-        written = formats.write(counted, target, problems, writer.name, images=find)
-    result = {"source": str(source), "from": reader.name, "target": str(target), "to": writer.name}
-    numbers = {"images": counts["images"], "artifacts": counts["artifacts"], "written": written}
+        done = formats.convert(
+            source,
+            target,
+            problems,
+            from_=from_,
+            to=to,
+            images=images,
+            how=how,
+            dry_run=dry_run,
+            progress=advance,
+        )
+    if strict or expect:
+        problems = unexpected(problems, expect)
     if as_json:
-        print_json({**result, **numbers, "problems": problems.to_json()})
+        result = msgspec.to_builtins(done)
+        print_json({**result, "dry_run": dry_run, "problems": problems.to_json()})
     else:
-        show_problems(problems)
+        _show_losses(problems, done.to)
+        show_problems(Problems(each for each in problems if not each.code.startswith("loss.")))
+        would = "would become" if dry_run else "→"
         output().print(
-            f"{written} of {counts['images']} images, {counts['artifacts']} artifacts: "
-            f"{source} ({reader.name}) → {target} ({writer.name})",
+            f"{done.written} of {done.images} images, {done.artifacts} artifacts: "
+            f"{source} ({done.from_}) {would} {target} ({done.to})",
             markup=False,
         )
     finish(problems)
 
 
-def _counted(
-    records: Iterable[ImageRecord], counts: Counter[str], advance: Callable[[int], None]
-) -> Iterator[ImageRecord]:
-    for record in records:
-        counts["images"] += 1
-        counts["artifacts"] += len(record.artifacts)
-        advance(1)
-        yield record
+def _show_losses(problems: Problems, to: str) -> None:
+    """Print what was lost as a table: field, how many, what."""
+    from rich.table import Table
+
+    from synthscars.cli.common import console
+
+    losses = [each for each in problems.by_severity() if each.code.startswith("loss.")]
+    if not losses:
+        return
+    table = Table(title=f"Not held by {to}", title_justify="left", box=None, pad_edge=False)
+    for name in ("field", "count", "what"):
+        table.add_column(name, justify="right" if name == "count" else "left", overflow="fold")
+    styles = {"error": "red", "warning": "yellow", "info": "dim"}
+    for each in losses:
+        what = each.what.removeprefix(f"{each.count} ")
+        table.add_row(each.code.removeprefix("loss."), str(each.count), what, style=styles[each.severity])
+    console().print(table)
 
 
-def _by_id(folders: list[Path]) -> Callable[[str], Path | None]:
-    """Find image files by their sha256; the folders are read only when the first image is wanted."""
-    from synthscars.images import SUFFIXES, sha256
+@click.command()
+@click.option("--markdown", is_flag=True, help="Print the table as in docs/formats.md.")
+@json_option
+def formats(markdown: bool, as_json: bool) -> None:
+    """List the formats: what each can read and write, and what it can hold.
 
-    found: dict[str, Path] = {}
-    waiting = list(folders)
+    \b
+    Examples:
+      synthscars formats
+      synthscars formats --json | jq '.[] | select(.writes) | .name'
+    """
+    from synthscars.converters.table import as_json as rows
+    from synthscars.converters.table import as_markdown, as_rich
 
-    def find(image_id: str) -> Path | None:
-        while waiting:
-            for path in sorted(waiting.pop().rglob("*")):
-                if path.suffix.lower() in {*SUFFIXES.values(), ".jpeg"} and path.is_file():
-                    found.setdefault(sha256(path.read_bytes()), path)
-        return found.get(image_id)
-
-    return find
+    if as_json:
+        print_json(rows())
+    elif markdown:
+        click.echo(as_markdown(), nl=False)
+    else:
+        for part in as_rich():
+            output().print(part)

@@ -1,0 +1,78 @@
+"""Looks at a file or folder to tell its format: by name, first item of a list, or keys of an object."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from synthscars.problems import FormatError
+
+_HEAD = 16 * 1024 * 1024
+"""Bytes that are read to recognise a file: the first item of any list that is worth converting."""
+
+
+class Evidence:
+    """What a file or folder looks like; nothing is read before it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name.lower()
+        self.is_folder = path.is_dir()
+
+    def __contains__(self, pattern: str) -> bool:
+        """Whether a folder holds something of that pattern (`annotations/*.json`)."""
+        return self.is_folder and next(self.path.glob(pattern), None) is not None
+
+    def within(self, *patterns: str) -> Evidence | None:
+        """The first file in the folder that one of the patterns names."""
+        if not self.is_folder:
+            return None
+        for pattern in patterns:
+            found = min((path for path in self.path.glob(pattern) if path.is_file()), default=None)
+            if found is not None:
+                return Evidence(found)
+        return None
+
+    @cached_property
+    def head(self) -> str:
+        """The start of a file as text, without leading white space; `""` of a folder or a binary file."""
+        if self.is_folder:
+            return ""
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(_HEAD)
+        except OSError as error:
+            raise FormatError(f"{self.path}: {error.strerror or error}") from error
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace").lstrip()
+
+    @cached_property
+    def first(self) -> Any:
+        """The first item of a JSON list, or of JSON Lines; `None` if there is none."""
+        head = self.head[1:].lstrip() if self.head.startswith("[") else self.head
+        if not self.head.startswith(("[", "{")):
+            return None
+        try:
+            return json.JSONDecoder().raw_decode(head)[0]
+        except (ValueError, RecursionError):
+            return None
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys of a JSON object that is the whole file; empty for anything else."""
+        if not self.head.startswith("{"):
+            return frozenset()
+        content = self.path.read_bytes()
+        try:
+            return frozenset(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
+        except msgspec.DecodeError:
+            pass
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            return frozenset()
+        return frozenset(found) if isinstance(found, dict) else frozenset()

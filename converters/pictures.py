@@ -1,0 +1,228 @@
+"""Image files on both sides of a conversion: found by name when reading, put in place when writing.
+
+Names in annotation files are untrusted: nothing is looked for outside the folders that were given, and
+nothing is written under a name with a folder in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+from synthscars.converters.losses import Losses
+from synthscars.converters.reading import Where
+from synthscars.problems import ImageError
+from synthscars.records import ImageRecord
+
+How = Literal["copy", "link", "embed", "none"]
+"""What becomes of image files: copied, linked (symbolically), put into the annotation file, or left alone."""
+
+HOWS: tuple[How, ...] = ("copy", "link", "embed", "none")
+
+Finder = Callable[[str], Path | None]
+"""From an image id to the file with its original bytes."""
+
+
+class Picture(NamedTuple):
+    """What is known about an image; width and height (upright, pixels) are 0 where that is nothing."""
+
+    image_id: str
+    width: int
+    height: int
+    path: Path | None = None
+
+
+class SourcePictures:
+    """Ids and sizes of the images that an annotation file names, each file decoded once.
+
+    folders: where to look, in this order; without any, no image is looked at. format: makes the stand-in ids
+    of images that are not there differ between formats.
+    """
+
+    def __init__(self, folders: Sequence[Path | None], format: str) -> None:
+        self._folders = [folder for folder in folders if folder is not None and folder.is_dir()]
+        self._format = format
+        self._known: dict[str, Picture] = {}
+
+    def find(
+        self,
+        name: str,
+        where: Where,
+        *,
+        image_id: str = "",
+        size: tuple[int, int] = (0, 0),
+        stand_in: str = "",
+    ) -> Picture:
+        """The image of that name.
+
+        image_id, size: what the annotation says about it. An image that is not there has that id, or one made
+        of the format and `stand_in` (or its name), and that size. The file's own size and id hold where they
+        differ; that is reported, as are missing and damaged files.
+        """
+        fallback = Picture(image_id or self.stand_in(stand_in or name), *size)
+        if not self._folders:
+            return fallback
+        path = self._path(name)
+        if path is None:
+            folders = ", ".join(map(str, self._folders))
+            where.warn("image.missing", f"there is no {name[:200]} in {folders}", "add the image")
+            return fallback
+        key = str(path)
+        if key not in self._known:
+            self._known[key] = self._look(path, where)
+        found = self._known[key]
+        if not found.width:
+            return found._replace(width=size[0], height=size[1])
+        if image_id and found.image_id != image_id:
+            where.warn(
+                "image.differs",
+                f"{name[:200]} is not the file that was annotated (its sha256 is another one)",
+                "look whether the regions still fit, or find the original",
+            )
+        if all(size) and size != (found.width, found.height):
+            swapped = size == (found.height, found.width)
+            where.warn(
+                "image.size_swapped" if swapped else "image.size_differs",
+                f"{name[:200]} has {found.width} x {found.height} pixels upright, the annotation says "
+                f"{size[0]} x {size[1]}",
+                "look whether the regions lie where they should",
+            )
+        return found
+
+    def stand_in(self, name: str) -> str:
+        """An id for an image that is not there: equal for equal names of one format."""
+        import hashlib
+
+        return hashlib.sha256(f"{self._format}:{name}".encode()).hexdigest()
+
+    def _path(self, name: str) -> Path | None:
+        given = PurePosixPath(name.replace("\\", "/"))
+        if not given.name or "\0" in name:
+            return None
+        inside = ".." not in given.parts and not given.is_absolute()
+        for folder in self._folders:
+            for candidate in ([folder / given] if inside else []) + [folder / given.name]:
+                try:
+                    if candidate.is_file():
+                        return candidate
+                except OSError:  # a name that is too long
+                    continue
+        return None
+
+    def _look(self, path: Path, where: Where) -> Picture:
+        from synthscars.images import inspect_image, sha256
+
+        data = path.read_bytes()
+        try:
+            info, _ = inspect_image(data)
+        except ImageError as error:
+            where.warn(error.code, f"{path.name}: {error.message}", error.fix)
+            return Picture(sha256(data), 0, 0, path)
+        return Picture(info.image_id, info.width, info.height, path)
+
+
+class TargetPictures:
+    """Puts the image files of records where a format wants them.
+
+    find: the file of an image id. how: see `How`.
+    """
+
+    def __init__(self, find: Finder | None = None, how: How = "copy") -> None:
+        self._find = find or (lambda _: None)
+        self.how: How = how
+
+    def place(self, record: ImageRecord, folder: Path, name: str, losses: Losses) -> bool:
+        """Copy or link an image to `folder / name`; returns whether it is there now.
+
+        An image that is not at hand is counted in `losses`, unless images are to be left alone.
+        """
+        target = folder / name
+        if self.how == "none":
+            return False
+        if target.exists():
+            return True
+        path = self._path(record, losses)
+        if path is None:
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.how == "link":
+            target.symlink_to(path.resolve())
+        else:
+            shutil.copyfile(path, target)
+        return True
+
+    def data(self, record: ImageRecord, losses: Losses) -> bytes | None:
+        """The original bytes of an image, to embed them; `None` if it is not at hand, which is counted."""
+        path = self._path(record, losses)
+        return None if path is None else path.read_bytes()
+
+    def suffix(self, record: ImageRecord) -> str:
+        """The suffix of the file of an image, `""` if it is not at hand."""
+        path = None if self.how == "none" else self._find(record.image_id)
+        return path.suffix if path else ""
+
+    def _path(self, record: ImageRecord, losses: Losses) -> Path | None:
+        path = self._find(record.image_id)
+        if path is None:
+            losses.count(
+                "image",
+                "images are not at hand and were left out of the target",
+                record,
+                severity="warning",
+                fix="pass --images FOLDER with the folder where the images are",
+            )
+        return path
+
+
+NO_PICTURES = TargetPictures(how="none")
+
+
+class Names:
+    """Gives every image of one target folder a usable file name of its own.
+
+    unique_stems: also the names without their suffix must differ (formats with one annotation file an image).
+    """
+
+    def __init__(self, *, unique_stems: bool = False) -> None:
+        self._unique_stems = unique_stems
+        self._taken: dict[str, str] = {}
+
+    def give(self, record: ImageRecord, losses: Losses, suffix: str = "") -> str:
+        """The name for an image: its own, or its id with `suffix` where that is unusable or taken."""
+        name = base_name(record.file_name)
+        fits = bool(name) and len(name.encode()) <= 200 and name.isprintable() and name == name.strip(" .")
+        if not fits or self._taken.get(self._key(name), record.image_id) != record.image_id:
+            name = f"{record.image_id}{suffix or (PurePosixPath(name).suffix if fits else '')}"
+        if name != record.file_name:
+            losses.count("file_name", "file names were unusable or taken, and were changed", record)
+        self._taken[self._key(name)] = record.image_id
+        return name
+
+    def _key(self, name: str) -> str:
+        # Some file systems do not tell A.png from a.png.
+        return (PurePosixPath(name).stem if self._unique_stems else name).casefold()
+
+
+def base_name(name: str) -> str:
+    """A file name without its folders; `""` if there is none."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    return "" if base in {"", ".", ".."} or "\0" in base else base
+
+
+def by_hash(folders: Sequence[Path]) -> Finder:
+    """Find image files by their sha256; the folders are read only when the first image is wanted."""
+    from synthscars.images import SUFFIXES, sha256
+
+    found: dict[str, Path] = {}
+    waiting = list(folders)
+
+    def find(image_id: str) -> Path | None:
+        while waiting:
+            for path in sorted(waiting.pop().rglob("*")):
+                if path.suffix.lower() in {*SUFFIXES.values(), ".jpeg"} and path.is_file():
+                    found.setdefault(sha256(path.read_bytes()), path)
+        return found.get(image_id)
+
+    return find

@@ -1,0 +1,124 @@
+"""What holds for every format that can be written: it gives back what it says it holds, and says the rest."""
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import pytest
+from converting import assert_same, changed, narrowed, round_trip, with_picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import records
+
+from synthscars.converters.formats import FORMATS
+from synthscars.problems import Problems
+from synthscars.records import Artifact, ImageRecord
+
+WRITTEN = [
+    name
+    for name, each in FORMATS.items()
+    if each.writes
+    and importlib.util.find_spec(each.module or f"synthscars.converters.{name.replace('-', '_')}")
+]
+
+# Formats that can hold only some records have a strategy of their own, which makes such records.
+STRATEGIES: dict = {}
+
+
+def unexpected(problems: Problems) -> list[str]:
+    """Problems that a round trip of sound records must not have."""
+    return [str(one) for one in problems if one.severity == "error"]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_records_come_back_equal_up_to_what_the_format_says_it_cannot_hold(name: str, data) -> None:
+    drawn = data.draw(st.lists(STRATEGIES.get(name, records()), min_size=1, max_size=3))
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder) / "pictures"
+        known = [
+            with_picture(one, pictures, f"pic {number} é.png", number) for number, one in enumerate(drawn)
+        ]
+        found, problems = round_trip(known, name, Path(folder), pictures)
+        assert not unexpected(problems)
+        holds = FORMATS[name].holds
+        assert_same(found, narrowed(known, holds), holds)
+
+
+def star(points: int) -> tuple[float, ...]:
+    """A ring of many points around the middle of 200 x 160 pixels."""
+    import math
+
+    ring: list[float] = []
+    for number in range(points):
+        angle, reach = 2 * math.pi * number / points, 60 + 8 * (number % 2)
+        ring += (100 + reach * math.cos(angle), 80 + reach * math.sin(angle))
+    return tuple(ring)
+
+
+BOX = (20.0, 10.0, 60.25, 10.0, 60.25, 50.5, 20.0, 50.5)
+ARTIFACTS = {
+    "a polygon of 6,000 points": Artifact(artifact_id="r1", polygons=(star(6000),), phrase="the star"),
+    "right-to-left text and emoji": Artifact(
+        artifact_id="r1",
+        polygons=(BOX,),
+        phrase="اليد اليسرى שלט",
+        explanation="👩🏽‍🎨 six fingers 🖐, e\u0301 vs é.",
+    ),
+    "an explanation of 10 MB": Artifact(
+        artifact_id="r1", polygons=(BOX,), phrase="the left hand", explanation="It melts away. " * 700_000
+    ),
+    "a polygon that crosses itself": Artifact(
+        artifact_id="r1", polygons=((10.0, 10.0, 90.0, 90.0, 90.0, 10.0, 10.0, 100.0),), phrase="the bow"
+    ),
+    "text that looks like a formula or like markup": Artifact(
+        artifact_id="r1",
+        polygons=(BOX,),
+        phrase="=HYPERLINK(A1)",
+        explanation="<script>alert('&amp;')</script> ]]> \"+1\", -2; @SUM(1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name not in STRATEGIES])
+@pytest.mark.parametrize("case", ARTIFACTS)
+def test_hard_artifacts_come_back(name: str, case: str, tmp_path: Path) -> None:
+    artifact = changed(ARTIFACTS[case], category="structure", subtype="deformed", rater_id="anna")
+    record = ImageRecord(
+        image_id="", file_name="", width=200, height=160, status="annotated", artifacts=(artifact,)
+    )
+    record = with_picture(record, tmp_path / "pictures", "a.png")
+    found, problems = round_trip([record], name, tmp_path, tmp_path / "pictures")
+    assert not unexpected(problems)
+    holds = FORMATS[name].holds
+    assert_same(found, narrowed([record], holds), holds)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_vertex_outside_the_image_is_reported_by_whoever_reads_it(name: str, tmp_path: Path) -> None:
+    ring = (150.0, 100.0, 250.0, 100.0, 250.0, 150.0)
+    artifact = Artifact(
+        artifact_id="r1", category="structure", polygons=(ring,), phrase="the edge", rater_id="rater-1"
+    )
+    record = ImageRecord(
+        image_id="", file_name="", width=200, height=160, status="annotated", artifacts=(artifact,)
+    )
+    record = with_picture(record, tmp_path / "pictures", "a.png")
+    found, problems = round_trip([record], name, tmp_path, tmp_path / "pictures")
+    assert len(found[0].artifacts) == 1
+    outlines = FORMATS[name].holds.outlines
+    if outlines in ("exact", "rounded") and name not in ("records", "release"):
+        (said,) = [one for one in problems if one.code == "polygon.outside"]
+        assert said.file
+        assert said.image
+        assert said.region
+        assert said.fix
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_nothing_to_write_is_written_and_read_as_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    found, problems = round_trip([], name, tmp_path, tmp_path / "pictures")
+    assert found == []
+    assert not unexpected(problems)
