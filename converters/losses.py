@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from synthscars.problems import Problems, Severity, UsageError
+from synthscars.problems import Problem, Problems, Severity, UsageError
 from synthscars.records import ImageRecord
 
 KEEP_RECORDS = "the format has no place for it: keep the records as well"
@@ -71,25 +71,26 @@ class Losses:
             )
 
 
-def unexpected(problems: Problems, expected: Iterable[str]) -> Problems:
-    """The same problems, with every loss an error unless its field is among those `expected`.
-
-    Raises `UsageError` if one of those is no field that can be lost.
-    """
+def check_fields(fields: Iterable[str]) -> None:
+    """Raise `UsageError` if one of these is no field that can be lost."""
     from synthscars.converters.holds import ARTIFACT_FIELDS, IMAGE_FIELDS
 
     names = {*IMAGE_FIELDS, *(f"artifact.{name}" for name in ARTIFACT_FIELDS), *OTHER_FIELDS}
-    fields = set(expected)
-    if unknown := fields - names:
+    if unknown := set(fields) - names:
         raise UsageError(
             f"nothing named {', '.join(sorted(unknown))} can be lost",
             fix=f"fields: {', '.join(sorted(names))}",
         )
-    return Problems(
-        msgspec.structs.replace(
-            problem, severity="info" if problem.code.removeprefix("loss.") in fields else "error"
-        )
-        if problem.code.startswith("loss.")
-        else problem
-        for problem in problems
-    )
+
+
+def unexpected(problems: Problems, expected: Iterable[str]) -> Problems:
+    """The same problems, with every loss an error unless its field is among those `expected`."""
+    fields = set(expected)
+
+    def judged(problem: Problem) -> Problem:
+        if not problem.code.startswith("loss."):
+            return problem
+        is_expected = problem.code.removeprefix("loss.") in fields
+        return msgspec.structs.replace(problem, severity="info" if is_expected else "error")
+
+    return Problems(map(judged, problems))

@@ -79,9 +79,10 @@ def convert(
 ) -> None:
     """Read SRC in one format and write it to DST in another."""
     from synthscars.converters import formats
-    from synthscars.converters.losses import unexpected
+    from synthscars.converters.losses import check_fields, unexpected
     from synthscars.problems import Problems
 
+    check_fields(expect)
     problems = Problems()
     with progress("Converting") as advance:
         done = formats.convert(

@@ -1,14 +1,16 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from synthscars.cli import main
 from synthscars.converters import formats
 from synthscars.converters.formats import FORMATS, by_suffix, detect
-from synthscars.jsonl import read_records
+from synthscars.jsonl import read_records, write_records
 from synthscars.problems import Problems, UsageError
 
 GOLDEN = Path(__file__).parent.parent / "data" / "synthscars"
@@ -26,7 +28,8 @@ def test_the_published_layout_becomes_records_and_comes_back_with_its_images(tmp
     assert "explanation.empty" in result.stderr
     assert len(list(read_records(tmp_path / "all.jsonl.zst"))) == 3
 
-    result = _convert(tmp_path / "all.jsonl.zst", tmp_path / "back", "--images", GOLDEN)
+    back = tmp_path / "back"
+    result = _convert(tmp_path / "all.jsonl.zst", back, "--to", "synthscars-json", "--images", GOLDEN)
     assert result.exit_code == 0, result.output
     written = json.loads((tmp_path / "back/train/annotations/train.json").read_bytes())
     assert written == json.loads(TRAIN.read_bytes())
@@ -36,7 +39,7 @@ def test_the_published_layout_becomes_records_and_comes_back_with_its_images(tmp
 
 
 def test_a_layout_is_copied_with_the_images_that_it_brings(tmp_path: Path) -> None:
-    result = _convert(GOLDEN, tmp_path / "copy")
+    result = _convert(GOLDEN, tmp_path / "copy", "--to", "synthscars-json")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "copy").rglob("images/*")) == [
         "dog.png",
@@ -57,6 +60,7 @@ def test_json_says_what_was_done_and_what_was_wrong(tmp_path: Path) -> None:
         "images": 2,
         "artifacts": 3,
         "written": 2,
+        "dry_run": False,
         "problems": [],
     }
 
@@ -110,11 +114,14 @@ def test_a_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([TRAIN, "out.json"], "say which: labelstudio, synthscars-json"),
-        ([TRAIN, "out.xml"], "does not tell the format"),
+        ([TRAIN, "out.json"], "say which: labelstudio, synthscars-json, gcg, coco"),
+        ([TRAIN, "out"], "say which: release, synthscars-json, gcg, coco"),
+        ([TRAIN, "out.docx"], "does not tell the format"),
         (["nowhere.json", "out.jsonl"], "does not exist"),
-        ([TRAIN, "out.jsonl", "--from", "coco"], "'coco' is not one of"),
-        (["a.jsonl", "b.jsonl.zst", "--images", "."], "neither format takes images"),
+        ([TRAIN, "out.jsonl", "--from", "pascal"], "'pascal' is not one of"),
+        ([TRAIN, "out", "--to", "loki"], "'loki' is not one of"),
+        ([TRAIN, "out.jsonl", "--image-files", "embed"], "records cannot embed images"),
+        ([TRAIN, "out.jsonl", "--expect", "colour"], "nothing named colour can be lost"),
         (["strange.json", "out.jsonl"], "the format cannot be told"),
     ],
 )
@@ -130,7 +137,9 @@ def test_a_call_that_makes_no_sense_is_refused_and_says_what_would(
     assert not (tmp_path / "out.jsonl").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[", "[}", "[[[", "null", '{"images": [], "annotations": []}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[", "[}", "[[[", "null", '{"pictures": [], "annotations": []}']
+)
 def test_a_file_of_no_known_format_is_not_guessed_at(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(UsageError, match="cannot be told"):
@@ -152,16 +161,66 @@ def test_formats_are_told_by_name_and_content(tmp_path: Path) -> None:
     assert detect(GOLDEN).name == "synthscars-json"
     assert by_suffix(Path("a.jsonl")).name == by_suffix(Path("a.JSONL.ZST")).name == "records"
     assert by_suffix(Path("a.json.zst")).name == "labelstudio"
-    assert by_suffix(Path("folder")).name == "synthscars-json"
+    assert by_suffix(Path("a.xml")).name == "cvat"
+    assert by_suffix(Path("a.csv")).name == by_suffix(Path("a.regions.jsonl")).name == "regions"
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_says_what_it_holds_and_is_in_the_help(name: str) -> None:
-    assert FORMATS[name].capabilities().endswith(".")
+def test_every_format_is_in_the_help(name: str) -> None:
     result = _convert("--help")
     assert result.exit_code == 0
     assert f"{name} " in result.stdout
     assert "Examples:" in result.stdout
+
+
+def test_what_is_lost_is_counted_by_field_and_expected(tmp_path: Path) -> None:
+    _convert(GOLDEN, tmp_path / "all.jsonl")
+    records = [
+        msgspec.structs.replace(record, license="CC0-1.0", group_id="g1")
+        for record in read_records(tmp_path / "all.jsonl")
+    ]
+    write_records(tmp_path / "more.jsonl", records)
+    result = _convert(tmp_path / "more.jsonl", tmp_path / "a", "--to", "synthscars-json", "--images", GOLDEN)
+    assert result.exit_code == 0, result.output
+    assert "Not held by synthscars-json" in result.stderr
+    assert re.search(r"license +3 +licences; for instance", result.stderr)
+    assert re.search(r"group_id +3 +groups; for instance", result.stderr)
+
+
+def test_strict_takes_no_loss_that_was_not_expected(tmp_path: Path) -> None:
+    _convert(GOLDEN, tmp_path / "all.jsonl")
+    records = [
+        msgspec.structs.replace(record, license="CC0-1.0") for record in read_records(tmp_path / "all.jsonl")
+    ]
+    write_records(tmp_path / "more.jsonl", records)
+
+    def convert(target: str, *options: str) -> Result:
+        to = ("--to", "synthscars-json", "--images", GOLDEN, *options)
+        return _convert(tmp_path / "more.jsonl", tmp_path / target, *to)
+
+    assert convert("a", "--strict").exit_code == 1
+    assert convert("b", "--expect", "split").exit_code == 1
+    expected = convert("c", "--strict", *(f"--expect={field}" for field in ("license", "source")))
+    assert expected.exit_code == 0, expected.output
+
+
+def test_a_dry_run_says_what_would_be_lost_and_writes_nothing(tmp_path: Path) -> None:
+    result = _convert(GOLDEN, tmp_path / "out", "--to", "synthscars-json", "--dry-run", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["images"], said["written"], said["dry_run"]) == (3, 3, True)
+    assert {one["code"]: one["count"] for one in said["problems"] if one["code"].startswith("loss.")} == {
+        "loss.source": 3
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_can_be_linked_instead_of_copied(tmp_path: Path) -> None:
+    result = _convert(GOLDEN, tmp_path / "out", "--to", "synthscars-json", "--image-files", "link")
+    assert result.exit_code == 0, result.output
+    linked = tmp_path / "out" / "test" / "images" / "hand.png"
+    assert linked.is_symlink()
+    assert linked.resolve() == GOLDEN / "test" / "images" / "hand.png"
 
 
 def test_the_formats_are_there_without_the_command_line(tmp_path: Path) -> None:
@@ -169,5 +228,25 @@ def test_the_formats_are_there_without_the_command_line(tmp_path: Path) -> None:
     found = list(formats.read(GOLDEN, problems))
     assert formats.write(found, tmp_path / "a.jsonl", problems) == 3
     assert list(formats.read(tmp_path / "a.jsonl", problems)) == found
-    with pytest.raises(UsageError, match="there is no format 'coco'"):
-        formats.read(GOLDEN, problems, "coco")
+    done = formats.convert(GOLDEN, tmp_path / "b.jsonl", problems)
+    assert (done.from_, done.to, done.images, done.artifacts) == ("synthscars-json", "records", 3, 4)
+    with pytest.raises(UsageError, match="there is no format 'pascal'"):
+        formats.read(GOLDEN, problems, "pascal")
+
+
+def test_formats_lists_what_each_can_hold() -> None:
+    result = CliRunner().invoke(main, ["formats", "--json"])
+    assert result.exit_code == 0, result.output
+    by_name = {row["name"]: row for row in json.loads(result.stdout)}
+    assert list(by_name) == list(FORMATS)
+    assert by_name["records"]["statuses"] == ["unlabelled", "clean", "annotated", "skipped"]
+    assert "explanation" not in by_name["yolo"]["artifact"]
+    shown = CliRunner().invoke(main, ["formats"])
+    assert shown.exit_code == 0, shown.output
+    assert all(name in shown.stdout for name in FORMATS)
+
+
+def test_the_documentation_holds_the_generated_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    result = CliRunner().invoke(main, ["formats", "--markdown"])
+    assert result.stdout in page, "put the output of `synthscars formats --markdown` into docs/formats.md"
