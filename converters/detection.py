@@ -11,8 +11,9 @@ import msgspec
 
 from synthscars.problems import FormatError
 
-_HEAD = 16 * 1024 * 1024
-"""Bytes that are read to recognise a file: the first item of any list that is worth converting."""
+_HEAD = 64 * 1024
+_LONGEST = 16 * 1024 * 1024
+"""Bytes that are read to recognise a file: a little, and more only if its first item is longer than that."""
 
 
 class Evidence:
@@ -40,11 +41,14 @@ class Evidence:
     @cached_property
     def head(self) -> str:
         """The start of a file as text, without leading white space; `""` of a folder or a binary file."""
+        return self._start(_HEAD)
+
+    def _start(self, size: int) -> str:
         if self.is_folder:
             return ""
         try:
             with self.path.open("rb") as file:
-                data = file.read(_HEAD)
+                data = file.read(size)
         except OSError as error:
             raise FormatError(f"{self.path}: {error.strerror or error}") from error
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -53,13 +57,17 @@ class Evidence:
     @cached_property
     def first(self) -> Any:
         """The first item of a JSON list, or of JSON Lines; `None` if there is none."""
-        head = self.head[1:].lstrip() if self.head.startswith("[") else self.head
         if not self.head.startswith(("[", "{")):
             return None
-        try:
-            return json.JSONDecoder().raw_decode(head)[0]
-        except (ValueError, RecursionError):
-            return None
+        size = _HEAD
+        while True:
+            head = self._start(size)
+            try:
+                return json.JSONDecoder().raw_decode(head.removeprefix("[").lstrip())[0]
+            except (ValueError, RecursionError):
+                if size >= min(_LONGEST, self.path.stat().st_size):
+                    return None
+                size *= 16
 
     @cached_property
     def keys(self) -> frozenset[str]:
