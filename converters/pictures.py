@@ -34,16 +34,47 @@ class Picture(NamedTuple):
     path: Path | None = None
 
 
+class Look(NamedTuple):
+    """What looking at an image file found, and why it cannot be used, if so."""
+
+    picture: Picture
+    error: ImageError | None = None
+
+
+def look_at(path: Path) -> Look:
+    """Decode an image file completely; one that cannot be used has size 0, an unreadable one no id."""
+    from synthscars.images import inspect_image, sha256
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        what = f"it cannot be read: {error.strerror or error}"
+        unreadable = ImageError(what, code="image.unreadable", fix="check that you may read it")
+        return Look(Picture("", 0, 0, path), unreadable)
+    try:
+        info, _ = inspect_image(data)
+    except ImageError as error:
+        return Look(Picture(sha256(data), 0, 0, path), error)
+    return Look(Picture(info.image_id, info.width, info.height, path))
+
+
 class SourcePictures:
     """Ids and sizes of the images that an annotation file names, each file decoded once.
 
     folders: where to look, in this order; without any, no image is looked at. format: makes the stand-in ids
-    of images that are not there differ between formats.
+    of images that are not there differ between formats. look: `look_at`, or one that has looked already.
     """
 
-    def __init__(self, folders: Sequence[Path | None], format: str) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path | None],
+        format: str,
+        *,
+        look: Callable[[Path], Look] = look_at,
+    ) -> None:
         self._folders = [folder for folder in folders if folder is not None and folder.is_dir()]
         self._format = format
+        self._look_at = look
         self._known: dict[str, Picture] = {}
 
     def find(
@@ -74,7 +105,8 @@ class SourcePictures:
             self._known[key] = self._look(path, where)
         found = self._known[key]
         if not found.width:
-            return found._replace(width=size[0], height=size[1])
+            known_id = found.image_id or fallback.image_id
+            return found._replace(image_id=known_id, width=size[0], height=size[1])
         if image_id and found.image_id != image_id:
             where.warn(
                 "image.differs",
@@ -112,15 +144,10 @@ class SourcePictures:
         return None
 
     def _look(self, path: Path, where: Where) -> Picture:
-        from synthscars.images import inspect_image, sha256
-
-        data = path.read_bytes()
-        try:
-            info, _ = inspect_image(data)
-        except ImageError as error:
+        picture, error = self._look_at(path)
+        if error is not None:
             where.warn(error.code, f"{path.name}: {error.message}", error.fix)
-            return Picture(sha256(data), 0, 0, path)
-        return Picture(info.image_id, info.width, info.height, path)
+        return picture
 
 
 class TargetPictures:

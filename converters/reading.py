@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,44 +58,81 @@ def load_json(path: Path, *, encoding: str = "utf-8") -> Any:
 
     Raises `FormatError` naming the file if it cannot be read or is not JSON.
     """
+    return decode_json(read_bytes(path), str(path), encoding=encoding)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises `FormatError` naming it if it cannot be read."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}") from error
-    return decode_json(content, str(path), encoding=encoding)
 
 
 def decode_json(content: bytes, name: str, *, encoding: str = "utf-8") -> Any:
     """JSON as `plain` values. Raises `FormatError` naming it if it is not JSON."""
+    values, is_plain = _decode(content, name, encoding)
     try:
-        if encoding == "utf-8":
+        return values if is_plain else plain(values)
+    except RecursionError as error:
+        raise FormatError(f"{name}: {error}", fix="fetch or export the file again") from error
+
+
+def decode_items(content: bytes, name: str, *, encoding: str = "utf-8") -> Any:
+    """JSON as it is, for readers that make each item `plain` and say which one could not be kept as it was.
+
+    Raises `FormatError` naming it if it is not JSON.
+    """
+    return _decode(content, name, encoding)[0]
+
+
+def _decode(content: bytes, name: str, encoding: str) -> tuple[Any, bool]:
+    """The values, and whether they are `plain` already."""
+    try:
+        # msgspec gives integers of any length, which no record can hold.
+        if encoding == "utf-8" and not _LONG_NUMBER.search(content):
             try:
-                return msgspec.json.decode(content)
+                return msgspec.json.decode(content), True
             except msgspec.DecodeError:
-                encoding = "utf-8-sig"
+                pass
+        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
         # `parse_int`: Python refuses an integer of thousands of digits, which would cost the whole file.
-        return plain(json.loads(content.decode(encoding), parse_int=_integer))
+        return json.loads(content.decode(encoding), parse_int=_integer), False
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{name}: {error}", fix="fetch or export the file again") from error
+
+
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 30 else float(digits)
 
 
-def plain(value: Any) -> Any:
-    """The same JSON with what no record can hold (NaN, lone surrogates, huge integers) turned into text."""
+def plain(value: Any, say: Callable[[str], None] | None = None) -> Any:
+    """The same JSON with what no record can hold (NaN, lone surrogates, huge integers) turned into text.
+
+    say: called with what was turned ("a number that is not finite").
+    """
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if math.isfinite(value) else _turned(str(value), "a number that is not finite", say)
     if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(float("inf"))
+        fits = -(2**63) <= value < 2**63
+        return value if fits else _turned(str(float("inf")), "a number beyond 64 bits", say)
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        text = value.encode("utf-8", "replace").decode("utf-8")
+        return text if text == value else _turned(text, "half of a character", say)
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [plain(entry, say) for entry in value]
     if isinstance(value, dict):
-        return {plain(str(key)): plain(entry) for key, entry in value.items()}
+        return {plain(str(key), say): plain(entry, say) for key, entry in value.items()}
     return value if value is None or isinstance(value, bool) else str(value)
+
+
+def _turned(text: str, what: str, say: Callable[[str], None] | None) -> str:
+    if say:
+        say(what)
+    return text
 
 
 def kind(value: Any) -> str:
