@@ -20,20 +20,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from synthscars.converters.holds import Holds
+from synthscars.converters.holds import ALL_STATUSES, Holds, narrow_record
 from synthscars.converters.losses import Losses
-from synthscars.converters.pictures import NO_PICTURES, TargetPictures
+from synthscars.converters.pictures import (
+    NO_PICTURES,
+    Look,
+    Names,
+    SourcePictures,
+    TargetPictures,
+    look_at,
+)
+from synthscars.converters.reading import Where, decode_items, plain, read_bytes
 from synthscars.converters.synthscars_json_entries import (
     NAMESPACE,
-    Picture,
-    Where,
     entry_extra,
     file_name,
     is_ours,
@@ -41,7 +47,7 @@ from synthscars.converters.synthscars_json_entries import (
     write_caption,
     write_entry,
 )
-from synthscars.problems import FormatError, ImageError, Problems
+from synthscars.problems import FormatError, Problems
 from synthscars.records import ImageRecord
 
 HOLDS = Holds(
@@ -51,12 +57,30 @@ HOLDS = Holds(
     note="Ids and sizes come from the images. Captions and unknown keys come back as they were.",
 )
 
+# What was read from such a file is written again, whatever it says.
+_HOLDS_OURS = msgspec.structs.replace(HOLDS, statuses=ALL_STATUSES)
+
 _FOLDERS = ("annotations", "annoations")
 _SPLITS = frozenset({"train", "validation", "val", "test"})
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 # Reading
+
+
+class AnnotationFile(NamedTuple):
+    """One annotation file, read but not yet understood.
+
+    name: within the layout; images: the folder where its images should be; content: as it is on disk;
+    entries: its list.
+    """
+
+    path: Path
+    name: str
+    split: str
+    images: Path
+    content: bytes
+    entries: list[Any]
 
 
 def read(source: Path, problems: Problems, *, images: Path | None = None) -> Iterator[ImageRecord]:
@@ -69,12 +93,27 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
     aside; a ref or polygon that cannot be used is kept in `extra` and comes back when the record is written.
     Raises `FormatError` if there is no annotation file or one is not a list.
     """
-    for split, path in _annotation_files(source):
+    for file in annotation_files(source, images):
+        yield from read_file(file, problems)
+
+
+def annotation_files(source: Path, images: Path | None = None) -> Iterator[AnnotationFile]:
+    """The annotation files of a file, the folder of a split, or the whole layout, train before test.
+
+    Raises `FormatError` if there is none or one is not a list.
+    """
+    for split, path in _find_files(source):
+        content = read_bytes(path)
+        entries = decode_items(content, str(path))
+        if not isinstance(entries, list):
+            raise FormatError(
+                f"{path}: not a list of annotations", fix="give the file of the published layout"
+            )
         name = path.relative_to(source).as_posix() if source.is_dir() else path.name
-        yield from _read_file(path, name, split, problems, images or _images_beside(path))
+        yield AnnotationFile(path, name, split, images or _images_beside(path), content, entries)
 
 
-def _annotation_files(source: Path) -> list[tuple[str, Path]]:
+def _find_files(source: Path) -> list[tuple[str, Path]]:
     if source.is_file():
         if source.parent.name in _FOLDERS:
             return [(source.resolve().parent.parent.name, source)]
@@ -100,131 +139,62 @@ def _images_beside(path: Path) -> Path:
     return in_layout if path.parent.name in _FOLDERS and in_layout.is_dir() else path.parent / "images"
 
 
-def _read_file(path: Path, name: str, split: str, problems: Problems, images: Path) -> Iterator[ImageRecord]:
-    try:
-        entries = json.loads(path.read_bytes(), parse_int=_integer)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: {error}", fix="fetch the file again") from error
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}") from error
-    if not isinstance(entries, list):
-        raise FormatError(f"{path}: not a list of annotations", fix="give the file of the published layout")
-    pictures = _Pictures(images, split) if images.is_dir() else None
-    if pictures is None and entries:
-        problems.add(
+def read_file(
+    file: AnnotationFile, problems: Problems, *, look: Callable[[Path], Look] = look_at
+) -> Iterator[ImageRecord]:
+    """The records of one annotation file, one per annotation. look: see `SourcePictures`."""
+    everywhere = Where(problems, str(file.path))
+    if file.entries and not file.images.is_dir():
+        everywhere.warn(
             "image.no_folder",
-            f"there is no folder {images}: sizes are unknown, and ids are made of file names",
-            fix="say where the images are",
-            severity="warning",
-            file=str(path),
+            f"there is no folder {file.images}: sizes are unknown, and ids are made of file names",
+            "say where the images are",
         )
+    pictures = SourcePictures([file.images], "synthscars-json", look=look)
     seen: set[str] = set()
-    for number, (key, entry) in enumerate(_entries(entries, path, problems)):
-        where = Where(str(path), key, problems)
-        clean = _representable(entry, where)
-        if not isinstance(clean, dict) or not file_name(clean):
+    for number, (key, entry) in enumerate(_entries(file.entries, everywhere)):
+        where = everywhere.at(image=key)
+        clean = _plain(entry, where)
+        name = file_name(clean) if isinstance(clean, dict) else ""
+        if not isinstance(clean, dict) or not name:
             what = "it names no image" if isinstance(clean, dict) else "it is not an object"
-            where.add("entry.wrong_type", what, "write img_file_name, caption and refs", f"entry {number}")
+            place = where.at(region=f"entry {number}")
+            place.add("entry.wrong_type", what, "write img_file_name, caption and refs")
             continue
         if key in seen:
-            where.add("id.repeated", "another annotation has the same id", "number them", warning=True)
+            where.warn("id.repeated", "another annotation has the same id", "number them")
         seen.add(key)
-        picture = pictures.find(file_name(clean), where) if pictures else _stand_in(split, file_name(clean))
-        yield msgspec.structs.replace(read_entry(clean, where, split, picture), source=name)
+        # Of the file name, not of the annotation: two annotations of one picture must have one id.
+        picture = pictures.find(name, where, stand_in=f"{file.split}/{name}")
+        yield msgspec.structs.replace(read_entry(clean, where, file.split, picture), source=file.name)
 
 
-def _integer(digits: str) -> int | float:
-    # Python refuses to read an integer of thousands of digits, which would cost the whole file.
-    return int(digits) if len(digits) < 30 else float(digits)
-
-
-def _entries(entries: list[Any], path: Path, problems: Problems) -> Iterator[tuple[str, Any]]:
+def _entries(entries: list[Any], everywhere: Where) -> Iterator[tuple[str, Any]]:
     for number, item in enumerate(entries):
-        where = Where(str(path), "", problems)
+        where = everywhere.at(region=f"entry {number}")
         if not isinstance(item, dict) or not item:
-            what = "it is not an object with an id as its key"
-            where.add("entry.wrong_type", what, 'write {"id": {...}}', f"entry {number}")
+            where.add("entry.wrong_type", "it is not an object with an id as its key", 'write {"id": {...}}')
         elif len(item) > 1:
             # Annotations in one object are read one by one, but an entry without its id is none.
             if not all(isinstance(value, dict) for value in item.values()):
-                what = f"it has {len(item)} keys, not one id"
-                where.add("entry.wrong_type", what, 'write {"id": {...}}', f"entry {number}")
+                where.add("entry.wrong_type", f"it has {len(item)} keys, not one id", 'write {"id": {...}}')
                 continue
-            what = f"{len(item)} annotations share one object"
-            where.add("entry.many_ids", what, "give each its own", f"entry {number}", warning=True)
+            where.warn("entry.many_ids", f"{len(item)} annotations share one object", "give each its own")
             yield from item.items()
         else:
             yield from item.items()
 
 
-def _representable(value: Any, where: Where) -> Any:
-    """The value without what a record's JSON cannot hold: lone surrogates, numbers of any size, NaN."""
+def _plain(entry: Any, where: Where) -> Any:
+    """The entry as records can hold it; `None` if it is nested too deep for anybody."""
     found: set[str] = set()
-
-    def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                found.add("half of a character")
-                return value.encode(errors="replace").decode()
-        elif isinstance(value, dict):
-            return {clean(key): clean(inner) for key, inner in value.items()}
-        elif isinstance(value, list):
-            return [clean(inner) for inner in value]
-        elif isinstance(value, float) and not abs(value) < float("inf"):
-            found.add("a number that is not finite")
-            return None
-        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            found.add("a number beyond 64 bits")
-            return None
-        return value
-
     try:
-        cleaned = clean(value)
+        clean = plain(entry, found.add)
     except RecursionError:
         return None
     for what in sorted(found):
-        where.add(
-            "json.not_representable", f"it holds {what}, which is left out", "write it again", warning=True
-        )
-    return cleaned
-
-
-def _stand_in(split: str, name: str) -> Picture:
-    from synthscars.images import sha256
-
-    # Of the file name, not of the annotation: two annotations of one picture must have one id.
-    return Picture(sha256(f"synthscars-json:{split}/{name}".encode()), 0, 0)
-
-
-class _Pictures:
-    """Id and size of the images of one folder, each file decoded once."""
-
-    def __init__(self, folder: Path, split: str) -> None:
-        self._folder = folder
-        self._split = split
-        self._known: dict[str, Picture] = {}
-
-    def find(self, name: str, where: Where) -> Picture:
-        if name not in self._known:
-            self._known[name] = self._look(name, where)
-        return self._known[name]
-
-    def _look(self, name: str, where: Where) -> Picture:
-        from synthscars.images import inspect_image, sha256
-
-        try:
-            data = (self._folder / name).read_bytes()
-        except (OSError, ValueError):
-            where.add("image.missing", f"there is no {name} in {self._folder}", "add the image", warning=True)
-            return _stand_in(self._split, name)
-        try:
-            info, _ = inspect_image(data)
-        except ImageError as error:
-            where.add(error.code, f"{name}: {error.message}", error.fix, warning=True)
-            return Picture(sha256(data), 0, 0)
-        return Picture(info.image_id, info.width, info.height)
+        where.warn("json.not_representable", f"it holds {what}, which became a text", "write it again")
+    return clean
 
 
 # Writing
@@ -260,16 +230,21 @@ def write(
     else:
         with atomic_folder(target) as folder, ExitStack() as stack:
             splits: dict[str, _SplitWriter] = {}
-            count = 0
-            for record in records:
-                split = _split_of(record, losses)
+
+            def writer_of(split: str) -> _SplitWriter:
                 if split not in splits:
                     (folder / split / "annotations").mkdir(parents=True)
                     (folder / split / "images").mkdir()
                     path = folder / split / "annotations" / f"{split}.json"
                     opened = stack.enter_context(path.open("wb"))
                     splits[split] = _SplitWriter(opened, folder / split / "images", pictures)
-                count += splits[split].add(record, losses)
+                return splits[split]
+
+            count = 0
+            for record in records:
+                count += writer_of(_split_of(record, losses)).add(record, losses)
+            if not splits:
+                writer_of("train")
             for writer in splits.values():
                 writer.finish()
     losses.report()
@@ -292,25 +267,22 @@ class _SplitWriter:
         self._pictures = pictures
         self._next = 0
         self._ids: set[str] = set()
-        self._names: dict[str, str] = {}
+        self._names = Names()
         self._count = 0
 
     def add(self, record: ImageRecord, losses: Losses) -> int:
         """Write one record; returns 0 if the format has no place for it."""
-        if record.status in {"unlabelled", "skipped"} and not record.artifacts and not is_ours(record):
-            losses.count(
-                record.status,
-                f"images are {record.status}: written, they would count as clean",
-                record,
-                severity="warning",
-            )
+        if is_ours(record) and record.source.endswith(".json"):
+            # The annotation file that it was read from, as whoever reads this one will say again.
+            record = msgspec.structs.replace(record, source="")
+        narrowed = narrow_record(record, _HOLDS_OURS if is_ours(record) else HOLDS, losses)
+        if narrowed is None:
             return 0
-        _count_losses(record, losses)
         caption, composed = write_caption(record)
         if composed and record.caption:
             losses.count("caption", "captions did not name every phrase and were composed anew", record)
         name = self._name(record, losses)
-        entry = {self._id(record): write_entry(record, name, caption)}
+        entry = {self._id(record): write_entry(narrowed, name, caption)}
         text = json.dumps(entry, indent=4).replace("\n", "\n    ")
         self._file.write(b",\n    " if self._count else b"[\n    ")
         self._file.write(text.encode())
@@ -333,41 +305,7 @@ class _SplitWriter:
     def _name(self, record: ImageRecord, losses: Losses) -> str:
         if self._folder is None and is_ours(record):
             return record.file_name  # as it was: there is no image to be stored under it
-        suffix = self._pictures.suffix(record)
-        name = file_name({"img_file_name": record.file_name})
-        fits = bool(name) and len(name.encode()) <= 200 and name.isprintable()
-        if not fits or self._names.get(name, record.image_id) != record.image_id:
-            name = f"{record.image_id}{suffix or (Path(name).suffix if fits else '')}"
-        if name != record.file_name:
-            losses.count("file_name", "file names were unusable or taken, and were changed", record)
+        name = self._names.give(record, losses, self._pictures.suffix(record))
         if self._folder is not None:
             self._pictures.place(record, self._folder, name, losses)
-        self._names[name] = record.image_id
         return name
-
-
-def _count_losses(record: ImageRecord, losses: Losses) -> None:
-    """Count the fields of a record that are not written."""
-    artifacts, extra = record.artifacts, set(record.extra) - {NAMESPACE}
-    fields: dict[str, tuple[int, str]] = {
-        "no_polygon": (
-            sum(not each.polygons for each in artifacts),
-            "artifacts without a polygon were left out",
-        ),
-        "category": (sum(each.category is not None for each in artifacts), "categories of artifacts"),
-        "subtype": (sum(each.subtype is not None for each in artifacts), "subtypes of artifacts"),
-        "rater_id": (sum(bool(each.rater_id) for each in artifacts), "artifacts' raters"),
-        "votes": (sum(each.votes is not None for each in artifacts), "artifacts' votes"),
-        "content_type": (record.content_type is not None, "content types"),
-        "reviews": (len(record.reviews), "reviews"),
-        "generation": (record.generation is not None, "generation metadata"),
-        "group_id": (bool(record.group_id), "groups"),
-        "license": (bool(record.license), "licences"),
-        "origin": (record.origin == "real", "real images, written like synthetic ones"),
-        "extra": (
-            bool(extra) + sum(bool(set(each.extra) - {NAMESPACE}) for each in artifacts),
-            "images and artifacts with fields of other formats",
-        ),
-    }
-    for field, (times, what) in fields.items():
-        losses.count(field, what, record, int(times), severity="warning" if field == "no_polygon" else "info")

@@ -7,22 +7,21 @@ not be used, with their positions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from synthscars import caption as grammar
-from synthscars.geometry import UNUSABLE, bbox, ring_faults
-from synthscars.problems import FormatError, Problems
+from synthscars.converters.pictures import Picture, base_name
+from synthscars.converters.reading import Json, Where, kind, number_ring, unknown_fields, usable_ring
+from synthscars.geometry import bbox
+from synthscars.problems import FormatError
 from synthscars.records import Artifact, ImageRecord, Ring, Status
 
 NAMESPACE = "synthscars_json"
 ENTRY_KEYS = ["img_file_name", "caption", "refs"]
 REF_KEYS = ["sentence", "bbox", "segmentation", "explanation"]
-
-Json = dict[str, Any]
 
 
 class RejectedRef(msgspec.Struct, frozen=True):
@@ -63,69 +62,44 @@ class RefExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     whole_numbers: bool = False
 
 
-class Picture(NamedTuple):
-    """What is known about an image file; width and height are 0 where that is nothing."""
-
-    image_id: str
-    width: int
-    height: int
-
-
-class Where(NamedTuple):
-    """The place that problems name, and where they go."""
-
-    file: str
-    id: str
-    problems: Problems
-
-    def add(self, code: str, what: str, fix: str = "", region: str = "", *, warning: bool = False) -> None:
-        """Report a problem with this entry; an error unless it is a `warning`."""
-        self.problems.add(
-            code,
-            what,
-            fix=fix,
-            severity="warning" if warning else "error",
-            file=self.file,
-            image=self.id,
-            region=region,
-        )
-
-
 def file_name(entry: Json) -> str:
     """The image's file name without its folders; `""` if the entry names no file."""
     name = entry.get("img_file_name")
-    base = name.replace("\\", "/").rpartition("/")[2] if isinstance(name, str) else ""
-    return "" if base in {".", ".."} or "\0" in base else base
+    return base_name(name) if isinstance(name, str) else ""
 
 
 # Reading
 
 
 def read_entry(entry: Json, where: Where, split: str, picture: Picture) -> ImageRecord:
-    """The record of one entry. Whatever is wrong with it is reported; bad refs stay in `extra`."""
-    fields = {key: value for key, value in entry.items() if key not in ENTRY_KEYS}
+    """The record of one entry. Whatever is wrong with it is reported; bad refs stay in `extra`.
+
+    where: its `image` is the annotation's id.
+    """
+    fields = unknown_fields(entry, ENTRY_KEYS)
     name = file_name(entry)
     if entry.get("img_file_name") != name:
         fields["img_file_name"] = entry.get("img_file_name")
     caption = entry.get("caption")
     if not isinstance(caption, str):
-        where.add("caption.missing", f"the caption is {_kind(caption)}, not a text", warning=True)
+        where.warn("caption.missing", f"the caption is {kind(caption)}, not a text")
         fields |= {"caption": caption} if "caption" in entry else {}
         caption = ""
     refs = entry.get("refs")
     if not isinstance(refs, list):
-        where.add("refs.missing", f"refs is {_kind(refs)}, not a list", "list the artifacts")
+        where.add("refs.missing", f"refs is {kind(refs)}, not a list", "list the artifacts")
         fields |= {"refs": refs} if "refs" in entry else {}
         refs = []
     artifacts: list[Artifact] = []
     rejected: list[RejectedRef] = []
     for position, ref in enumerate(refs):
-        artifact = _read_ref(ref, position, caption, where, picture)
+        place = where.at(region=f"refs[{position}]")
+        artifact = _read_ref(ref, f"{where.image}-{position}", caption, place, picture)
         if artifact is None:
             rejected.append(RejectedRef(position, ref))
         else:
             artifacts.append(artifact)
-    kept = EntryExtra(id=where.id, keys=_unusual(entry, ENTRY_KEYS), fields=fields, rejected_refs=rejected)
+    kept = EntryExtra(id=where.image, keys=_unusual(entry, ENTRY_KEYS), fields=fields, rejected_refs=rejected)
     return ImageRecord(
         image_id=picture.image_id,
         file_name=name,
@@ -144,7 +118,7 @@ def _status(refs: list[Any], caption: str, where: Where) -> Status:
         return "annotated"
     if says_clean(caption):
         return "clean"
-    where.add("refs.empty", "no artifacts, and the caption does not say that there are none", warning=True)
+    where.warn("refs.empty", "no artifacts, and the caption does not say that there are none")
     return "unlabelled"
 
 
@@ -156,35 +130,34 @@ def says_clean(caption: str) -> bool:
         return False
 
 
-def _read_ref(ref: Any, position: int, caption: str, where: Where, picture: Picture) -> Artifact | None:
-    region = f"refs[{position}]"
+def _read_ref(ref: Any, artifact_id: str, caption: str, where: Where, picture: Picture) -> Artifact | None:
     if not isinstance(ref, dict):
-        where.add("ref.wrong_type", f"it is {_kind(ref)}, not an object", "describe the artifact", region)
+        where.add("ref.wrong_type", f"it is {kind(ref)}, not an object", "describe the artifact")
         return None
     phrase, explanation, rings = ref.get("sentence"), ref.get("explanation", ""), ref.get("segmentation")
     if not isinstance(phrase, str) or not isinstance(explanation, str):
         key = "sentence" if not isinstance(phrase, str) else "explanation"
-        where.add("ref.wrong_type", f"{key} is {_kind(ref.get(key))}, not a text", f"write the {key}", region)
+        where.add("ref.wrong_type", f"{key} is {kind(ref.get(key))}, not a text", f"write the {key}")
         return None
     if not isinstance(rings, list) or not rings:
-        what = "segmentation is empty" if rings == [] else f"segmentation is {_kind(rings)}, not a list"
-        where.add("ref.no_polygon", what, "draw the artifact", region)
+        what = "segmentation is empty" if rings == [] else f"segmentation is {kind(rings)}, not a list"
+        where.add("ref.no_polygon", what, "draw the artifact")
         return None
-    polygons, rejected = _read_rings(rings, region, where, picture)
+    polygons, rejected = _read_rings(rings, where, picture)
     if not polygons:
         return None
-    fields = {key: value for key, value in ref.items() if key not in REF_KEYS}
+    fields = unknown_fields(ref, REF_KEYS)
     box = list(bbox(polygons))
     other_box = "bbox" in ref and not _same_numbers(ref["bbox"], box)
     if other_box:
         fields["bbox"] = ref["bbox"]
     if not phrase:
-        where.add("phrase.empty", "the sentence is empty", "name the place", region, warning=True)
+        where.warn("phrase.empty", "the sentence is empty", "name the place")
     elif not in_caption(phrase, caption):
         what = f"{phrase[:80]!r} does not stand in the caption"
-        where.add("phrase.not_in_caption", what, "LEGION's loader drops it", region, warning=True)
+        where.warn("phrase.not_in_caption", what, "LEGION's loader drops it")
     if not explanation:
-        where.add("explanation.empty", "no explanation", "say why it cannot be", region, warning=True)
+        where.warn("explanation.empty", "no explanation", "say why it cannot be")
     numbers = [value for ring in rings if isinstance(ring, list) for value in ring]
     kept = RefExtra(
         keys=_unusual(ref, REF_KEYS),
@@ -195,7 +168,7 @@ def _read_ref(ref: Any, position: int, caption: str, where: Where, picture: Pict
         whole_numbers=all(isinstance(value, int) for value in numbers),
     )
     return Artifact(
-        artifact_id=f"{where.id}-{position}",
+        artifact_id=artifact_id,
         polygons=tuple(polygons),
         phrase=phrase,
         explanation=explanation,
@@ -208,44 +181,17 @@ def in_caption(phrase: str, caption: str) -> bool:
     return phrase in caption.strip('"').strip()
 
 
-def _read_rings(
-    rings: list[Any], region: str, where: Where, picture: Picture
-) -> tuple[list[Ring], list[RejectedRing]]:
+def _read_rings(rings: list[Any], where: Where, picture: Picture) -> tuple[list[Ring], list[RejectedRing]]:
     polygons: list[Ring] = []
     rejected: list[RejectedRing] = []
     for number, raw in enumerate(rings):
-        place = region if len(rings) == 1 else f"{region}, polygon {number}"
-        ring = _numbers(raw)
+        place = where if len(rings) == 1 else where.at(region=f"{where.region}, polygon {number}")
+        ring = usable_ring(number_ring(raw), picture.width, picture.height, place)
         if ring is None:
-            where.add("polygon.not_numbers", "it is not a list of numbers", "draw it again", place)
-        elif _usable(ring, place, where, picture):
+            rejected.append(RejectedRing(number, raw))
+        else:
             polygons.append(ring)
-            continue
-        rejected.append(RejectedRing(number, raw))
     return polygons, rejected
-
-
-def _usable(ring: Ring, place: str, where: Where, picture: Picture) -> bool:
-    # Where the size is not known, nothing can be said to lie outside.
-    width, height = (picture.width, picture.height) if picture.width else (math.inf, math.inf)
-    faults = list(ring_faults(ring, width, height))  # type: ignore[arg-type]
-    for code, what in faults:
-        if code == "polygon.outside" and not picture.width:
-            what = "reaches beyond the left or the upper edge of the image"
-        unusable = code in UNUSABLE
-        where.add(code, what, "draw it again" if unusable else "look at it", place, warning=not unusable)
-    return not any(code in UNUSABLE for code, _ in faults)
-
-
-def _numbers(raw: Any) -> Ring | None:
-    if not isinstance(raw, list):
-        return None
-    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in raw):
-        return None
-    try:
-        return tuple(float(value) for value in raw)
-    except OverflowError:
-        return None
 
 
 def _same_numbers(first: Any, second: Sequence[float]) -> bool:
@@ -255,13 +201,6 @@ def _same_numbers(first: Any, second: Sequence[float]) -> bool:
 
 def _unusual(values: Json, usual: list[str]) -> list[str] | None:
     return None if list(values) == usual else list(values)
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "missing"
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
-    return names.get(type(value), "an object")
 
 
 # Writing

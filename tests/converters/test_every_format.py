@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import records
 
+from synthscars.caption import compose
 from synthscars.converters.formats import FORMATS
 from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord
@@ -21,8 +22,15 @@ WRITTEN = [
     and importlib.util.find_spec(each.module or f"synthscars.converters.{name.replace('-', '_')}")
 ]
 
+
+def with_published_caption(record: ImageRecord) -> ImageRecord:
+    """The record in a split, with a caption that names every artifact, as the published layout has it."""
+    items = [(artifact.phrase, artifact.explanation) for artifact in record.artifacts]
+    return changed(record, caption=compose("a scene", items), split=record.split or "train")
+
+
 # Formats that can hold only some records have a strategy of their own, which makes such records.
-STRATEGIES: dict = {}
+STRATEGIES: dict = {"synthscars-json": records().map(with_published_caption)}
 
 
 def unexpected(problems: Problems) -> list[str]:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import random
 import shutil
 from collections import Counter
@@ -13,6 +14,7 @@ from PIL import Image
 from strategies import records
 
 from synthscars.caption import compose, ground
+from synthscars.converters.pictures import TargetPictures
 from synthscars.converters.synthscars_json import read, write
 from synthscars.problems import FormatError, Problems, WorkspaceError
 from synthscars.records import (
@@ -119,7 +121,7 @@ def test_a_whole_layout_comes_back_with_its_images(tmp_path) -> None:
     files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in GOLDEN.glob("*/images/*")}
     problems = Problems()
     target = tmp_path / "copy"
-    assert write(read(GOLDEN, Problems()), target, problems, images=files.get) == 3
+    assert write(read(GOLDEN, Problems()), target, problems, pictures=TargetPictures(files.get)) == 3
     assert list(problems) == []
     written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
     assert written == [
@@ -458,7 +460,7 @@ def test_any_records_survive_the_layout_up_to_the_declared_losses(tmp_path_facto
         originals.append(msgspec.structs.replace(record, image_id=image_id))
     problems = Problems()
     held = [record for record in originals if record.status not in {"unlabelled", "skipped"}]
-    assert write(originals, folder / "out", problems, images=files.get) == len(held)
+    assert write(originals, folder / "out", problems, pictures=TargetPictures(files.get)) == len(held)
     assert not problems.failed
     found = list(read(folder / "out", Problems())) if held else []
     key = lambda record: record.image_id  # noqa: E731
@@ -467,7 +469,7 @@ def test_any_records_survive_the_layout_up_to_the_declared_losses(tmp_path_facto
         assert after.file_name
         for artifact in after.artifacts:
             assert artifact.phrase in after.caption
-        if before.status == "annotated" and all(
+        if before.artifacts and all(
             artifact.phrase in before.caption.strip('"').strip() for artifact in before.artifacts
         ):
             assert after.caption == (before.caption or after.caption)
@@ -502,10 +504,11 @@ def test_what_is_lost_is_counted_once_per_kind(tmp_path) -> None:
     assert write([record, record, unlabelled], tmp_path / "train.json", problems) == 2
     said = {problem.code: problem for problem in problems}
     assert len(said) == len(problems)
-    assert said["loss.category"].what.startswith("4 categories")
-    assert said["loss.no_polygon"].what.startswith("2 artifacts")
-    assert said["loss.unlabelled"].severity == "warning"
-    expected = {"subtype", "rater_id", "votes", "content_type", "reviews", "generation", "license"}
+    assert said["loss.artifact.category"].what.startswith("2 categories")
+    assert said["loss.outline"].what.startswith("2 artifacts")
+    assert said["loss.outline"].severity == said["loss.status"].severity == "warning"
+    expected = {"content_type", "reviews", "generation", "license"}
+    expected |= {f"artifact.{field}" for field in ("category", "subtype", "rater_id", "votes")}
     assert {f"loss.{field}" for field in expected} <= set(said)
     assert all(said[f"loss.{field}"].severity == "info" for field in expected)
     assert not problems.failed
@@ -554,7 +557,7 @@ def test_two_images_of_one_name_are_kept_apart(tmp_path) -> None:
         for image_id in files
     ]
     problems = Problems()
-    write(some, tmp_path / "out", problems, images=files.get)
+    write(some, tmp_path / "out", problems, pictures=TargetPictures(files.get))
     assert len(list((tmp_path / "out" / "test" / "images").iterdir())) == 2
     assert {record.image_id for record in read(tmp_path / "out", Problems())} == set(files)
     assert _codes(problems)["loss.file_name"] == 1
@@ -565,7 +568,7 @@ def test_images_that_are_not_at_hand_are_said_with_the_option_that_brings_them(t
         image_id="ab" * 32, file_name="a.png", width=8, height=8, status="clean", split="test"
     )
     problems = Problems()
-    write([record], tmp_path / "out", problems)
+    write([record], tmp_path / "out", problems, pictures=TargetPictures())
     (problem,) = problems
     assert (problem.code, problem.severity) == ("loss.image", "warning")
     assert "pass --images FOLDER" in problem.fix
@@ -609,3 +612,29 @@ def test_somebody_elses_extra_of_the_same_name_does_no_harm(tmp_path) -> None:
 def test_no_records_make_an_empty_list(tmp_path) -> None:
     assert write([], tmp_path / "a.json", Problems()) == 0
     assert json.loads((tmp_path / "a.json").read_bytes()) == []
+
+
+HARD_TEXTS = {
+    "right-to-left": ("اليد اليسرى שלט", "👩🏽‍🎨 six fingers 🖐, e\u0301 vs é."),
+    "markup": ("=HYPERLINK(A1)", "<script>alert('&amp;')</script> ]]> \"+1\""),
+    "long": ("the left hand", "It melts away. " * 700_000),
+}
+
+
+@pytest.mark.parametrize("name", HARD_TEXTS)
+def test_hard_texts_and_outlines_without_a_caption_come_back(tmp_path, name: str) -> None:
+    phrase, explanation = HARD_TEXTS[name]
+    star = tuple(
+        8 + (5 + number % 2) * wave(math.pi * number / 1000)
+        for number in range(2000)
+        for wave in (math.cos, math.sin)
+    )
+    artifact = Artifact(artifact_id="a", polygons=(star,), phrase=phrase, explanation=explanation)
+    record = ImageRecord(
+        image_id="ab" * 32, file_name="a.png", width=16, height=16, artifacts=(artifact,), split="train"
+    )
+    write([record], tmp_path / "train.json", Problems())
+    (found,) = read(tmp_path / "train.json", Problems())
+    (again,) = found.artifacts
+    assert (again.polygons, again.phrase, again.explanation) == ((star,), phrase, explanation)
+    assert found.caption == compose("", [(phrase, explanation)])
