@@ -1,0 +1,50 @@
+"""Masks of pixels as rings: outlines, connected parts, and masks of another size than their image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco
+
+from synthscars.geometry import from_rle, polygon
+from synthscars.records import Ring
+
+Mask = npt.NDArray[np.bool_]
+"""Boolean, shape (height, width)."""
+
+
+def rings_of(mask: Mask) -> tuple[Ring, ...]:
+    """The outline of a mask along pixel edges: rasterized again, it gives exactly the same pixels."""
+    return from_rle(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def connected(rings: Sequence[Ring]) -> list[tuple[Ring, ...]]:
+    """The rings of a mask by connected part (pixels that touch at an edge or a corner are one part)."""
+    import shapely
+
+    shapes: list[Any] = [polygon(ring) for ring in rings]
+    part = list(range(len(rings)))
+
+    def root(index: int) -> int:
+        while part[index] != index:
+            part[index] = part[part[index]]
+            index = part[index]
+        return index
+
+    for first, second in shapely.STRtree(shapes).query(shapes, predicate="intersects").T.tolist():
+        low, high = sorted((root(first), root(second)))
+        part[high] = low
+    groups: dict[int, list[Ring]] = {}
+    for index, ring in enumerate(rings):
+        groups.setdefault(root(index), []).append(ring)
+    return [tuple(group) for group in groups.values()]
+
+
+def scaled(rings: Sequence[Ring], x: float, y: float) -> tuple[Ring, ...]:
+    """Rings of a mask that is `x` times narrower and `y` times lower than its image, on the image."""
+    if (x, y) == (1, 1):
+        return tuple(rings)
+    return tuple(tuple(value * (y if index % 2 else x) for index, value in enumerate(ring)) for ring in rings)
