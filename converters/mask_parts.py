@@ -1,25 +1,12 @@
-"""Masks of pixels as rings: outlines, connected parts, and masks of another size than their image."""
+"""Outlines of masks: their connected parts, and masks of another size than their image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from pycocotools import mask as coco
-
-from synthscars.geometry import from_rle, polygon
+from synthscars.geometry import polygon
 from synthscars.records import Ring
-
-Mask = npt.NDArray[np.bool_]
-"""Boolean, shape (height, width)."""
-
-
-def rings_of(mask: Mask) -> tuple[Ring, ...]:
-    """The outline of a mask along pixel edges: rasterized again, it gives exactly the same pixels."""
-    return from_rle(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
-
 
 def connected(rings: Sequence[Ring]) -> list[tuple[Ring, ...]]:
     """The rings of a mask by connected part (pixels that touch at an edge or a corner are one part)."""
