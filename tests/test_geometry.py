@@ -18,6 +18,7 @@ from synthscars.geometry import (
     from_rle,
     polygon,
     ring_faults,
+    rings_faults,
     rle_area,
     rle_iou,
     simplify,
@@ -281,3 +282,33 @@ def test_cutting_off_leaves_what_shapely_leaves(ring):
         assert min(x, y) >= 0
         assert x + width <= 25 + 1e-9
         assert y + height <= 20 + 1e-9
+
+
+COORDINATES = st.one_of(
+    st.floats(-2, 70),
+    st.integers(-1, 62).map(float),
+    st.sampled_from([math.nan, math.inf, -math.inf, 1e200, -0.0, 60 + 5e-7, 60 + 2e-6, -9e-7, -1.1e-6]),
+)
+LOOSE_RINGS = st.one_of(
+    st.lists(COORDINATES, max_size=16).map(tuple),
+    rings(WIDTH, HEIGHT),
+    # Thin, on one line, bow ties, closed, of one point.
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=7).map(
+        lambda points: tuple(float(value) for point in points for value in point)
+    ),
+    st.floats(1e-9, 1e-5).map(lambda thin: (0.0, 0.0, 40.0, 0.0, 40.0, thin, 0.0, thin)),
+)
+
+
+@given(st.lists(st.tuples(LOOSE_RINGS, st.sampled_from([(WIDTH, HEIGHT), (0, 0), (40, 0), (10**5, 10**5)]))))
+def test_many_rings_have_the_faults_that_each_has_alone(drawn: list[tuple[Ring, tuple[int, int]]]) -> None:
+    found = rings_faults([ring for ring, _ in drawn], [size for _, size in drawn])
+    assert found == [list(ring_faults(ring, *size)) for ring, size in drawn]
+
+
+def test_rings_without_a_fault_are_told_without_a_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthscars.geometry.ring_faults", None)
+    assert rings_faults([SQUARE, (0, 0, 60, 0, 60, 50, 0, 50)], [(WIDTH, HEIGHT), (WIDTH, HEIGHT)]) == [
+        [],
+        [],
+    ]
