@@ -2,7 +2,8 @@
 
 A module of a format has `read(source, problems, *, images=None) -> Iterator[ImageRecord]`,
 `write(records, target, problems, *, pictures=NO_PICTURES) -> int` (or only one of them) and `HOLDS`, which
-says what the format can hold. The modules are imported when they are used.
+says what the format can hold. A format that has images inside its files also has
+`images_of(source) -> Finder`, which finds them. The modules are imported when they are used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from synthscars.records import ImageRecord
 
 if TYPE_CHECKING:
     from synthscars.converters.holds import Holds
-    from synthscars.converters.pictures import How, TargetPictures
+    from synthscars.converters.pictures import Finder, How, TargetPictures
 
 
 class Format(NamedTuple):
@@ -105,8 +106,10 @@ FORMATS: dict[str, Format] = {
         Format(
             "release",
             "a SynthScars release: Parquet with the images in it, opened by load_dataset",
-            (),
-            lambda found: "manifest.json" in found and "data/*.parquet" in found,
+            (".parquet",),
+            lambda found: (
+                found.name.endswith(".parquet") or "data/*.parquet" in found or "*.parquet" in found
+            ),
             folder=True,
             embeds=True,
             needs_size=True,
@@ -304,7 +307,7 @@ def convert(
     Raises `UsageError` if the call makes no sense or `target` exists, `FormatError` if `source` as a whole
     cannot be read.
     """
-    from synthscars.converters.pictures import TargetPictures, by_hash
+    from synthscars.converters.pictures import TargetPictures
 
     reader = format_named(from_) if from_ else detect(source)
     writer = format_named(to) if to else by_suffix(target)
@@ -313,8 +316,7 @@ def convert(
     if how == "embed" and not writer.embeds:
         able = ", ".join(each.name for each in FORMATS.values() if each.embeds)
         raise UsageError(f"{writer.name} cannot embed images", fix=f"copy or link them; embedding: {able}")
-    beside = [source] if source.is_dir() else [source.parent / "images"]
-    find = by_hash([images] if images else [folder for folder in beside if folder.is_dir()])
+    find = _finder(reader, source, images)
     pictures = TargetPictures(find, how or ("none" if writer.has_suffix(target) else "copy"))
     counts: Counter[str] = Counter()
 
@@ -339,6 +341,16 @@ def convert(
         artifacts=counts["artifacts"],
         written=written,
     )
+
+
+def _finder(reader: Format, source: Path, images: Path | None) -> Finder:
+    """Finds the images of a source: inside it, in the folder that was named, or where they are by custom."""
+    from synthscars.converters.pictures import by_hash, first_of
+
+    beside = [source] if source.is_dir() else [source.parent / "images"]
+    files = by_hash([images] if images else [folder for folder in beside if folder.is_dir()])
+    inside = getattr(reader.load(), "images_of", None)
+    return first_of(inside(source), files) if inside else files
 
 
 def _count_losses(records: Iterable[ImageRecord], writer: Format, target: Path, problems: Problems) -> int:

@@ -6,9 +6,11 @@ nothing is written under a name with a folder in it.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Literal, NamedTuple
 
 from synthscars.converters.losses import Losses
@@ -21,8 +23,11 @@ How = Literal["copy", "link", "embed", "none"]
 
 HOWS: tuple[How, ...] = ("copy", "link", "embed", "none")
 
-Finder = Callable[[str], Path | None]
-"""From an image id to the file with its original bytes."""
+Finder = Callable[[str], Path | bytes | None]
+"""From an image id to the file with its original bytes, or to these bytes if they are part of another file.
+
+It may be called from several threads at a time, and more than once for an image.
+"""
 
 
 class Picture(NamedTuple):
@@ -153,12 +158,16 @@ class SourcePictures:
 class TargetPictures:
     """Puts the image files of records where a format wants them.
 
-    find: the file of an image id. how: see `How`.
+    find: see `Finder`. how: see `How`; what is embedded in its source cannot be linked and is copied.
     """
 
     def __init__(self, find: Finder | None = None, how: How = "copy") -> None:
         self._find = find or (lambda _: None)
         self.how: How = how
+
+    def find(self, record: ImageRecord) -> Path | bytes | None:
+        """The file of an image, or its original bytes; `None` if it is not at hand."""
+        return self._find(record.image_id)
 
     def place(self, record: ImageRecord, folder: Path, name: str, losses: Losses) -> bool:
         """Copy or link an image to `folder / name`; returns whether it is there now.
@@ -170,29 +179,33 @@ class TargetPictures:
             return False
         if target.exists():
             return True
-        path = self._path(record, losses)
-        if path is None:
+        found = self._found(record, losses)
+        if found is None:
             return False
         folder.mkdir(parents=True, exist_ok=True)
-        if self.how == "link":
-            target.symlink_to(path.resolve())
+        if isinstance(found, bytes):
+            target.write_bytes(found)
+        elif self.how == "link":
+            target.symlink_to(found.resolve())
         else:
-            shutil.copyfile(path, target)
+            shutil.copyfile(found, target)
         return True
 
     def data(self, record: ImageRecord, losses: Losses) -> bytes | None:
         """The original bytes of an image, to embed them; `None` if it is not at hand, which is counted."""
-        path = self._path(record, losses)
-        return None if path is None else path.read_bytes()
+        found = self._found(record, losses)
+        return found.read_bytes() if isinstance(found, Path) else found
 
     def suffix(self, record: ImageRecord) -> str:
         """The suffix of the file of an image, `""` if it is not at hand."""
-        path = None if self.how == "none" else self._find(record.image_id)
-        return path.suffix if path else ""
+        found = None if self.how == "none" else self.find(record)
+        if isinstance(found, bytes):
+            return _suffix_of(found)
+        return found.suffix if found else ""
 
-    def _path(self, record: ImageRecord, losses: Losses) -> Path | None:
-        path = self._find(record.image_id)
-        if path is None:
+    def _found(self, record: ImageRecord, losses: Losses) -> Path | bytes | None:
+        found = self.find(record)
+        if found is None:
             losses.count(
                 "image",
                 "images are not at hand and were left out of the target",
@@ -200,7 +213,22 @@ class TargetPictures:
                 severity="warning",
                 fix="pass --images FOLDER with the folder where the images are",
             )
-        return path
+        return found
+
+
+def _suffix_of(data: bytes) -> str:
+    """The suffix for the format that an image's first bytes tell, `""` if they tell none."""
+    import io
+
+    from PIL import Image, UnidentifiedImageError
+
+    from synthscars.images import SUFFIXES
+
+    try:
+        with Image.open(io.BytesIO(data), formats=list(SUFFIXES)) as image:
+            return SUFFIXES.get(image.format or "", ".jpg")  # .jpg: a JPEG with more pictures behind it
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
 
 
 NO_PICTURES = TargetPictures(how="none")
@@ -221,7 +249,7 @@ class Names:
         name = base_name(record.file_name)
         fits = bool(name) and len(name.encode()) <= 200 and name.isprintable() and name == name.strip(" .")
         if not fits or self._taken.get(self._key(name), record.image_id) != record.image_id:
-            name = f"{record.image_id}{suffix or (PurePosixPath(name).suffix if fits else '')}"
+            name = f"{_id_as_name(record.image_id)}{suffix or (PurePosixPath(name).suffix if fits else '')}"
         if name != record.file_name:
             losses.count("file_name", "file names were unusable or taken, and were changed", record)
         self._taken[self._key(name)] = record.image_id
@@ -230,6 +258,13 @@ class Names:
     def _key(self, name: str) -> str:
         # Some file systems do not tell A.png from a.png.
         return (PurePosixPath(name).stem if self._unique_stems else name).casefold()
+
+
+def _id_as_name(image_id: str) -> str:
+    # Ids in records from elsewhere may be anything, also a path.
+    from synthscars.images import sha256
+
+    return image_id if re.fullmatch(r"[0-9A-Za-z_-]{1,100}", image_id) else sha256(image_id.encode())
 
 
 def base_name(name: str) -> str:
@@ -244,12 +279,19 @@ def by_hash(folders: Sequence[Path]) -> Finder:
 
     found: dict[str, Path] = {}
     waiting = list(folders)
+    lock = Lock()
 
     def find(image_id: str) -> Path | None:
-        while waiting:
-            for path in sorted(waiting.pop().rglob("*")):
-                if path.suffix.lower() in {*SUFFIXES.values(), ".jpeg"} and path.is_file():
-                    found.setdefault(sha256(path.read_bytes()), path)
+        with lock:
+            while waiting:
+                for path in sorted(waiting.pop().rglob("*")):
+                    if path.suffix.lower() in {*SUFFIXES.values(), ".jpeg"} and path.is_file():
+                        found.setdefault(sha256(path.read_bytes()), path)
         return found.get(image_id)
 
     return find
+
+
+def first_of(*finders: Finder) -> Finder:
+    """Ask one after the other, until one has the image."""
+    return lambda image_id: next((found for find in finders if (found := find(image_id)) is not None), None)
