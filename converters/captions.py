@@ -1,4 +1,4 @@
-"""Captions of records, for formats that want one: the scene sentence, and a text that names every artifact."""
+"""Captions of records, for formats that want one: scene sentences, and texts that name every artifact."""
 
 from __future__ import annotations
 
