@@ -195,7 +195,7 @@ def _narrow_texts(record: ImageRecord, text: Callable[[str], str], losses: Losse
             return narrowed
         if isinstance(value, dict):
             return {walk(key): walk(inner) for key, inner in value.items()}
-        if isinstance(value, list):
+        if isinstance(value, (list, tuple)):
             return [walk(inner) for inner in value]
         return value
 
