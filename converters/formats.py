@@ -80,7 +80,8 @@ def _is_task(found: Evidence) -> bool:
 
 
 def _is_region(found: Evidence) -> bool:
-    return found.name.endswith(".jsonl") and _has(found.first, "image_id", "polygons")
+    named = found.name.endswith(".regions.jsonl")  # also a table without rows
+    return named or (found.name.endswith(".jsonl") and _has(found.first, "polygons"))
 
 
 def _is_shapes(found: Evidence) -> bool:
