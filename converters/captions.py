@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from synthscars import caption as grammar
 from synthscars.problems import FormatError
 from synthscars.records import ImageRecord
+
+# Special tokens of LLaVA and of what is built on it (LISA, GLaMM, LEGION): `train.py`, `constants.py`.
+_MARKS = re.compile(r"\[SEG\]|</?p>|</?s>|<(?:unk|image|bbox|point|im_start|im_end|im_patch)>")
 
 
 def scene_of(record: ImageRecord) -> str:
@@ -23,3 +28,11 @@ def caption_of(record: ImageRecord) -> str:
         return record.caption
     items = [(each.phrase, each.explanation) for each in record.artifacts if each.phrase or each.explanation]
     return grammar.compose(scene_of(record), items)
+
+
+def without_marks(text: str) -> str:
+    """A text in which marks that mean something to a tokenizer are taken apart: `[ SEG ]`, `< p >`.
+
+    A model that is trained on the text would else be asked for masks or images that are not there.
+    """
+    return _MARKS.sub(lambda found: f"{found[0][0]} {found[0][1:-1]} {found[0][-1]}", text)

@@ -30,8 +30,9 @@ from typing import IO
 
 from PIL import Image
 
+from synthscars.converters.captions import without_marks
 from synthscars.converters.fields import artifact_values, image_values, own
-from synthscars.converters.gcg_grounding import grounding_of, without_marks
+from synthscars.converters.gcg_grounding import grounding_of
 from synthscars.converters.gcg_reading import NAMESPACE, read_entry
 from synthscars.converters.holds import everything_but, narrow
 from synthscars.converters.losses import Losses

@@ -20,11 +20,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from synthscars.caption import Span, compose, ground
-from synthscars.converters.captions import scene_of
+from synthscars.converters.captions import scene_of, without_marks
 from synthscars.records import ImageRecord
 
-# The special tokens of GLaMM's tokenizer (`train.py`, `model/llava/constants.py`) and of LLaMA's.
-_MARKS = re.compile(r"\[SEG\]|</?p>|</?s>|<(?:unk|image|bbox|point|im_start|im_end|im_patch)>")
 _WORD = re.compile(r"\S+")
 
 Items = Sequence[tuple[str, str]]
@@ -49,11 +47,6 @@ def as_loaded(caption: str) -> str:
     while (stripped := caption.strip('"').strip()) != caption:
         caption = stripped
     return caption
-
-
-def without_marks(text: str) -> str:
-    """A text in which the marks of the tokenizer are taken apart: `[ SEG ]`, `< p >`."""
-    return _MARKS.sub(lambda found: f"{found[0][0]} {found[0][1:-1]} {found[0][-1]}", text)
 
 
 def grounding_of(record: ImageRecord) -> Grounding:
