@@ -8,6 +8,7 @@ from typing import Any
 from synthscars.geometry import polygon
 from synthscars.records import Ring
 
+
 def connected(rings: Sequence[Ring]) -> list[tuple[Ring, ...]]:
     """The rings of a mask by connected part (pixels that touch at an edge or a corner are one part)."""
     import shapely
