@@ -89,9 +89,22 @@ def _is_shapes(found: Evidence) -> bool:
     return each is not None and "shapes" in each.keys
 
 
+def _is_grounded(found: Evidence) -> bool:
+    each = found.within("*/annotations/*.json", "annotations/*.json") if found.is_folder else found
+    return each is not None and each.head.startswith("[") and _has(each.first, "caption", "groundings")
+
+
 def _is_lisa(found: Evidence) -> bool:
-    each = found.within("*.json", "*/*.json") if found.is_folder else found
-    return each is not None and {"text", "shapes"} <= each.keys
+    # Not what is in `explanatory`, which is another kind of file.
+    inside = ("train/*.json", "val/*.json", "test/*.json", "*.json")
+    each = found.within(*inside) if found.is_folder else found
+    return each is not None and {"text", "is_sentence", "shapes"} <= each.keys
+
+
+def _is_loki(found: Evidence) -> bool:
+    places = ("open_ended_vqa.json", "image/open_ended_vqa.json", "data_json/image/open_ended_vqa.json")
+    each = found.within(*places) if found.is_folder else found
+    return each is not None and each.head.startswith("[") and _has(each.first, "image_path", "problems")
 
 
 FORMATS: dict[str, Format] = {
@@ -134,7 +147,7 @@ FORMATS: dict[str, Format] = {
             "gcg",
             "grounded conversations (GCG), as LEGION and GLaMM are trained on",
             (".json",),
-            lambda found: found.head.startswith("[") and _has(found.first, "caption", "groundings"),
+            _is_grounded,
             folder=True,
             needs_size=True,
         ),
@@ -149,7 +162,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "lisa",
             "reasoning segmentation as LISA has it: one JSON with points and text per image",
-            (".json",),
+            (),
             _is_lisa,
             folder=True,
         ),
@@ -157,7 +170,7 @@ FORMATS: dict[str, Format] = {
             "loki",
             "LOKI's open_ended_vqa.json: boxes with text",
             (".json",),
-            lambda found: found.name.startswith("open_ended") or "open_ended_vqa.json" in found,
+            _is_loki,
             folder=True,
             writes=False,
         ),
