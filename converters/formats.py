@@ -94,6 +94,12 @@ def _is_grounded(found: Evidence) -> bool:
     return each is not None and each.head.startswith("[") and _has(each.first, "caption", "groundings")
 
 
+def _is_coco(found: Evidence) -> bool:
+    places = ("annotations/instances_*.json", "annotations/*.json", "*/_annotations.coco.json", "*.json")
+    each = found.within(*places) if found.is_folder else found
+    return each is not None and {"images", "annotations"} <= each.keys
+
+
 def _is_lisa(found: Evidence) -> bool:
     # Not what is in `explanatory`, which is another kind of file.
     inside = ("train/*.json", "val/*.json", "test/*.json", "*.json")
@@ -155,7 +161,7 @@ FORMATS: dict[str, Format] = {
             "coco",
             "COCO instances: polygons or RLE, with raters and texts as extra keys",
             (".json",),
-            lambda found: {"images", "annotations"} <= found.keys,
+            _is_coco,
             folder=True,
             needs_size=True,
         ),
@@ -201,7 +207,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "labelme",
             "labelme: one JSON with shapes per image",
-            (".json",),
+            (),
             lambda found: _is_shapes(found) and not _is_lisa(found),
             folder=True,
             embeds=True,
@@ -210,7 +216,10 @@ FORMATS: dict[str, Format] = {
             "cvat",
             "CVAT for images 1.1: one XML file",
             (".xml",),
-            lambda found: "<annotations" in found.head[:2000],
+            lambda found: (
+                "<annotations"
+                in (found.within("annotations.xml", "*.xml") or found if found.is_folder else found).head[:2000]
+            ),
             folder=True,
             needs_size=True,
         ),
