@@ -113,6 +113,11 @@ def _is_loki(found: Evidence) -> bool:
     return each is not None and each.head.startswith("[") and _has(each.first, "image_path", "problems")
 
 
+def _is_cvat(found: Evidence) -> bool:
+    each = found.within("annotations.xml", "*.xml") if found.is_folder else found
+    return each is not None and "<annotations" in each.head[:2000]
+
+
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
@@ -216,10 +221,7 @@ FORMATS: dict[str, Format] = {
             "cvat",
             "CVAT for images 1.1: one XML file",
             (".xml",),
-            lambda found: (
-                "<annotations"
-                in (found.within("annotations.xml", "*.xml") or found if found.is_folder else found).head[:2000]
-            ),
+            _is_cvat,
             folder=True,
             needs_size=True,
         ),
