@@ -128,6 +128,10 @@ class SourcePictures:
             )
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return bool(self._folders) and self._path(name) is not None
+
     def stand_in(self, name: str) -> str:
         """An id for an image that is not there: equal for equal names of one format."""
         import hashlib
