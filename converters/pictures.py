@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Literal, NamedTuple
@@ -66,7 +67,8 @@ def look_at(path: Path) -> Look:
 class SourcePictures:
     """Ids and sizes of the images that an annotation file names, each file decoded once.
 
-    folders: where to look, in this order; without any, no image is looked at. format: makes the stand-in ids
+    folders: where to look, in this order, and at last in all folders below them for the only file of that name;
+    without any, no image is looked at. format: makes the stand-in ids
     of images that are not there differ between formats. look: `look_at`, or one that has looked already.
     """
 
@@ -103,7 +105,11 @@ class SourcePictures:
         path = self._path(name)
         if path is None:
             folders = ", ".join(map(str, self._folders))
-            where.warn("image.missing", f"there is no {name[:200]} in {folders}", "add the image")
+            if alike := len(self._below.get(base_name(name), ())):
+                what = f"{alike} files below {folders} are called {base_name(name)[:200]}"
+                where.warn("image.ambiguous", what, "name the folder in which the right one is")
+            else:
+                where.warn("image.missing", f"there is no {name[:200]} in {folders}", "add the image")
             return fallback
         key = str(path)
         if key not in self._known:
@@ -150,7 +156,18 @@ class SourcePictures:
                         return candidate
                 except OSError:  # a name that is too long
                     continue
-        return None
+        alike = self._below.get(given.name, [])
+        return alike[0] if len(alike) == 1 else None
+
+    @cached_property
+    def _below(self) -> dict[str, list[Path]]:
+        """All files anywhere below the folders by their name: read only if one is not where it should be."""
+        found: dict[str, list[Path]] = {}
+        for folder in self._folders:
+            for path in sorted(folder.rglob("*")):
+                if path.suffix and path.is_file():
+                    found.setdefault(path.name, []).append(path)
+        return found
 
     def _look(self, path: Path, where: Where) -> Picture:
         picture, error = self._look_at(path)

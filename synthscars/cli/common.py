@@ -5,6 +5,7 @@ Results go to stdout, everything else to stderr, so that `--json` can be piped.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -108,7 +109,8 @@ def show_problems(problems: Problems) -> None:
         line = Text(problem.severity, style=_COLOURS[problem.severity])
         line.append(f" {problem.code}", style="bold")
         # The first digits of an image id are enough for a person; --json has all of them.
-        where = msgspec.structs.replace(problem, image=problem.image[:12]).where
+        image = problem.image[:12] if re.fullmatch("[0-9a-f]{64}", problem.image) else problem.image
+        where = msgspec.structs.replace(problem, image=image).where
         line.append(f"  {where}: {problem.what}" if where else f"  {problem.what}", style="default")
         if problem.fix:
             line.append(f" → {problem.fix}", style="dim")

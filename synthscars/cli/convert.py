@@ -123,12 +123,17 @@ def _show_losses(problems: Problems, to: str) -> None:
     if not losses:
         return
     table = Table(title=f"Not held by {to}", title_justify="left", box=None, pad_edge=False)
-    for name in ("field", "count", "what"):
-        table.add_column(name, justify="right" if name == "count" else "left", overflow="fold")
+    table.add_column("field")
+    table.add_column("count", justify="right")
+    table.add_column("what", overflow="fold")
+    table.add_column("for instance", overflow="fold")
     styles = {"error": "red", "warning": "yellow", "info": "dim"}
     for each in losses:
-        what = each.what.removeprefix(f"{each.count} ")
-        table.add_row(each.code.removeprefix("loss."), str(each.count), what, style=styles[each.severity])
+        what, _, examples = each.what.removeprefix(f"{each.count} ").partition("; for instance ")
+        first = examples.split(", ")[0]
+        table.add_row(
+            each.code.removeprefix("loss."), str(each.count), what, first, style=styles[each.severity]
+        )
     console().print(table)
 
 

@@ -183,8 +183,8 @@ def test_what_is_lost_is_counted_by_field_and_expected(tmp_path: Path) -> None:
     result = _convert(tmp_path / "more.jsonl", tmp_path / "a", "--to", "synthscars-json", "--images", GOLDEN)
     assert result.exit_code == 0, result.output
     assert "Not held by synthscars-json" in result.stderr
-    assert re.search(r"license +3 +licences; for instance", result.stderr)
-    assert re.search(r"group_id +3 +groups; for instance", result.stderr)
+    assert re.search(r"license +3 +licences +dog.png", result.stderr)
+    assert re.search(r"group_id +3 +groups +dog.png", result.stderr)
 
 
 def test_strict_takes_no_loss_that_was_not_expected(tmp_path: Path) -> None:
