@@ -67,9 +67,9 @@ def look_at(path: Path) -> Look:
 class SourcePictures:
     """Ids and sizes of the images that an annotation file names, each file decoded once.
 
-    folders: where to look, in this order, and at last in all folders below them for the only file of that name;
-    without any, no image is looked at. format: makes the stand-in ids
-    of images that are not there differ between formats. look: `look_at`, or one that has looked already.
+    folders: where to look, in this order, and at last anywhere below them for the only file of that name;
+    without any, no image is looked at. format: makes the stand-in ids of images that are not there differ
+    between formats. look: `look_at`, or one that has looked already.
     """
 
     def __init__(
