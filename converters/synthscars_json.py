@@ -27,7 +27,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from synthscars.converters.holds import ALL_STATUSES, Holds, narrow_record
+from synthscars.converters.holds import ALL_STATUSES, IMAGE_FIELDS, Holds, narrow_record
 from synthscars.converters.losses import Losses
 from synthscars.converters.pictures import (
     NO_PICTURES,
@@ -38,6 +38,7 @@ from synthscars.converters.pictures import (
     look_at,
 )
 from synthscars.converters.reading import Where, decode_items, plain, read_bytes
+from synthscars.converters.synthscars_json_answers import as_annotations
 from synthscars.converters.synthscars_json_entries import (
     NAMESPACE,
     entry_extra,
@@ -209,7 +210,8 @@ def write(
 ) -> int:
     """Write records to one `.json` file, or as the whole layout into a new folder; returns how many.
 
-    pictures: the images are put into the layout (not beside a single file).
+    pictures: the images are put into the layout (not beside a single file). The count is that of annotations:
+    several that `synthscars import` made one record of become several again.
 
     A caption is written as it is if it names every phrase, else composed from its scene. Annotation ids and
     boxes that were read come back; other images are numbered. What the format cannot hold is reported once
@@ -222,7 +224,7 @@ def write(
         with atomic_file(target) as file:
             single = _SplitWriter(file, None, NO_PICTURES)
             count = 0
-            for record in records:
+            for record in _annotations(records, losses):
                 if record.split not in {"", target.stem}:
                     losses.count("split", "splits of images, all written to one file", record)
                 count += single.add(record, losses)
@@ -241,7 +243,7 @@ def write(
                 return splits[split]
 
             count = 0
-            for record in records:
+            for record in _annotations(records, losses):
                 count += writer_of(_split_of(record, losses)).add(record, losses)
             if not splits:
                 writer_of("train")
@@ -249,6 +251,16 @@ def write(
                 writer.finish()
     losses.report()
     return count
+
+
+def _annotations(records: Iterable[ImageRecord], losses: Losses) -> Iterator[ImageRecord]:
+    """Records as they were read, also those that `as_answers` made one of."""
+    for record in records:
+        annotations = as_annotations(record)
+        if annotations != [record]:
+            others = len(record.reviews) - len(annotations)
+            losses.count("reviews", IMAGE_FIELDS["reviews"], record, others)
+        yield from annotations
 
 
 def _split_of(record: ImageRecord, losses: Losses) -> str:

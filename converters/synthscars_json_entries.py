@@ -256,11 +256,12 @@ def write_caption(record: ImageRecord) -> tuple[str, bool]:
         fits = says_clean(record.caption) if record.status == "clean" else fits and bool(record.caption)
     if fits:
         return record.caption, False
-    return grammar.compose(_scene(record), [(each.phrase, each.explanation) for each in shown]), True
+    return grammar.compose(scene_of(record), [(each.phrase, each.explanation) for each in shown]), True
 
 
-def _scene(record: ImageRecord) -> str:
-    for phrases in (None, [artifact.phrase for artifact in record.artifacts]):
+def scene_of(record: ImageRecord) -> str:
+    """The scene sentence of the caption, or the first that a rater wrote; `""` if there is none."""
+    for phrases in ([artifact.phrase for artifact in record.artifacts], None):
         try:
             return grammar.parse(record.caption, phrases).scene
         except FormatError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -22,6 +23,7 @@ _COMMANDS = {
     "release": ("release", "Build versioned dataset releases."),
     "stats": ("stats", "Count and plot what is in a release."),
     "simulate": ("simulate", "Draw simulated generator outputs with known artifacts."),
+    "import": ("import_", "Take the published SynthScars dataset, with all its defects found."),
     "convert": ("convert", "Read one format, write another."),
     "formats": ("convert", "List the formats and what each can hold."),
 }
@@ -39,7 +41,7 @@ class _Lazy(Command):
         if name not in _COMMANDS:
             return None
         module = import_module(f"synthscars.cli.{_COMMANDS[name][0]}")
-        command = getattr(module, name)
+        command = getattr(module, f"{name}_" if iskeyword(name) else name)
         assert isinstance(command, click.Command)
         return command
 

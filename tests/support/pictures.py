@@ -16,6 +16,11 @@ def picture(seed: int = 0, width: int = 24, height: int = 16) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def view(seed: int = 0, width: int = 240, height: int = 160) -> Image.Image:
+    """A picture of soft patches, which looks the same at any size; another seed, another picture."""
+    return picture(seed, 9, 6).resize((width, height), Image.Resampling.BICUBIC)
+
+
 def png(seed: int = 0, width: int = 24, height: int = 16, **texts: str) -> bytes:
     """A PNG file with text chunks."""
     info = PngInfo()
