@@ -1,15 +1,15 @@
 """Builds a release: records and images in, a folder that `datasets.load_dataset` opens out.
 
-The folder appears whole under `releases/` or not at all, and the same inputs give the same bytes, whatever
-the machine's speed, the number of workers or the day. At most one row group of images is in memory at a time;
-of the records, all are.
+The folder appears whole or not at all, and the same inputs give the same bytes, whatever the machine's speed,
+the number of workers or the day. At most one row group of images is in memory at a time; of the records, all
+are.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from synthscars.release.manifest import (
 from synthscars.release.prepare import Ready, find_images, fit_columns, usable
 from synthscars.release.shards import Shard, write_split
 from synthscars.release.splits import SPLITS, assign_splits, merge_groups
+from synthscars.settings import ReleaseSettings
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
@@ -94,19 +95,21 @@ def build_release(
                 else "annotate images and pull them",
             )
         earlier = _earlier(workspace, version)
-        by_split = _split(workspace, ready, earlier, problems)
-        inputs = _inputs(workspace, source, earlier)
-        with atomic_folder(target, replace=force) as folder:
-            manifest = _write(workspace, version, folder, by_split, inputs, left_out, set_aside, workers)
-    return ReleaseReport(
-        path=target,
-        version=version,
-        images=len(manifest.images),
-        artifacts=manifest.artifacts,
-        splits=manifest.splits,
-        left_out=manifest.left_out,
-        bytes=sum(shard.bytes for shard in manifest.files),
-    )
+        return write_release(
+            target,
+            ready,
+            problems,
+            name=workspace.name,
+            version=version,
+            settings=workspace.settings.release,
+            min_iou=workspace.settings.consensus.min_iou,
+            previous=_previous(workspace, earlier),
+            inputs=_inputs(workspace, source, earlier),
+            left_out=left_out,
+            set_aside=set_aside,
+            replace=force,
+            workers=workers,
+        )
 
 
 def _choose(
@@ -142,51 +145,14 @@ def _earlier(workspace: Workspace, version: str) -> list[str]:
     return [name for name in versions(workspace.releases_dir) if version_key(name) < version_key(version)]
 
 
-def _split(
-    workspace: Workspace, ready: list[Ready], earlier: list[str], problems: Problems
-) -> dict[str, list[Ready]]:
-    """The images of every split that has any, in the order of `SPLITS`; `group_id` is the merged group."""
-    settings = workspace.settings.release
-    records = [image.record for image in ready]
-    groups = merge_groups(records)
-    for record in records:
-        if record.split and record.split not in SPLITS:
-            problems.add(
-                "split.unknown",
-                f"its source puts it into the split {record.split!r}; assigned like the others",
-                image=record.image_id,
-                severity="warning",
-                fix=f"name one of {', '.join(SPLITS)}",
-            )
-    # Of all of them, the newest last: an image may have been left out of the newest one.
-    previous = {
+def _previous(workspace: Workspace, earlier: Iterable[str]) -> dict[str, str]:
+    """The split of every image in earlier versions; of all of them, the newest last: an image may have been
+    left out of the newest one."""
+    return {
         image_id: entry.split
         for name in earlier
         for image_id, entry in read_manifest(workspace.release_dir(name)).images.items()
     }
-    splits = assign_splits(
-        groups,
-        {"train": settings.train, "validation": settings.validation, "test": settings.test},
-        settings.seed,
-        prescribed={record.image_id: record.split for record in records},
-        previous=previous,
-        problems=problems,
-    )
-    found: dict[str, list[Ready]] = defaultdict(list)
-    # In the order of their ids, so that the order of the records changes no byte.
-    for image in sorted(ready, key=lambda image: image.record.image_id):
-        image_id = image.record.image_id
-        record = msgspec.structs.replace(image.record, group_id=groups[image_id], split=splits[image_id])
-        found[splits[image_id]].append(msgspec.structs.replace(image, record=record))
-    for split in SPLITS:
-        if split not in found:
-            problems.add(
-                "split.empty",
-                f"no image is left for {split}, so the release does not have it",
-                severity="info",
-                fix="more images, or other shares in synthscars.toml",
-            )
-    return {split: found[split] for split in SPLITS if split in found}
 
 
 def _inputs(workspace: Workspace, source: Path, earlier: list[str]) -> dict[str, InputFile]:
@@ -210,49 +176,120 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(
-    workspace: Workspace,
+# Writing, also what did not come from a workspace
+
+
+def write_release(
+    target: Path,
+    ready: Sequence[Ready],
+    problems: Problems,
+    *,
+    name: str,
     version: str,
-    folder: Path,
-    by_split: dict[str, list[Ready]],
-    inputs: dict[str, InputFile],
-    left_out: Counter[str],
-    set_aside: dict[str, str],
-    workers: int | None,
-) -> Manifest:
-    settings = workspace.settings
+    settings: ReleaseSettings,
+    min_iou: float | None = None,
+    previous: Mapping[str, str] | None = None,
+    inputs: Mapping[str, InputFile] | None = None,
+    left_out: Mapping[str, int] | None = None,
+    set_aside: Mapping[str, str] | None = None,
+    replace: bool = False,
+    workers: int | None = None,
+) -> ReleaseReport:
+    """Write images that can be released, in whatever order they are given, as the folder `target`.
+
+    min_iou: that the raters' answers were merged with; `None`: they came as they are. previous: image → split
+    in an earlier release. inputs, left_out, set_aside: see `Manifest`. replace: an older folder makes way.
+
+    Raises `WorkspaceError` if `target` exists and `replace` is false, `ReleaseError` if an image changes
+    meanwhile.
+    """
+    by_split = _split(ready, settings, previous or {}, problems)
     images = [image for part in by_split.values() for image in part]
-    manifest = Manifest(
-        name=workspace.name,
+    with atomic_folder(target, replace=replace) as folder:
+        shares = {split: getattr(settings, split) for split in SPLITS}
+        manifest = Manifest(
+            name=name,
+            version=version,
+            taxonomy_version=load_taxonomy().version,
+            artifacts=sum(len(image.record.artifacts) for image in images),
+            tools={
+                "synthscars": __version__,
+                **{package: installed_version(package) for package in ("pyarrow", "datasets")},
+            },
+            inputs=dict(inputs or {}),
+            settings={
+                **({} if min_iou is None else {"min_iou": min_iou}),
+                "seed": settings.seed,
+                **shares,
+            },
+            splits={split: len(part) for split, part in by_split.items()},
+            left_out=dict(sorted((left_out or {}).items())),
+            set_aside=dict(sorted((set_aside or {}).items())),
+            files=tuple(_shards(folder, by_split, workers)),
+            images={
+                image.record.image_id: ImageEntry(image.record.split, image.record.group_id)
+                for image in images
+            },
+        )
+        with atomic_file(folder / MANIFEST_NAME) as file:
+            file.write(encode_manifest(manifest))
+        write_card(folder, manifest, [image.record for image in images], settings)
+    return ReleaseReport(
+        path=target,
         version=version,
-        taxonomy_version=load_taxonomy().version,
-        artifacts=sum(len(image.record.artifacts) for image in images),
-        tools={
-            "synthscars": __version__,
-            **{name: installed_version(name) for name in ("pyarrow", "datasets")},
-        },
-        inputs=inputs,
-        settings={
-            "min_iou": settings.consensus.min_iou,
-            "seed": settings.release.seed,
-            "train": settings.release.train,
-            "validation": settings.release.validation,
-            "test": settings.release.test,
-        },
-        splits={split: len(part) for split, part in by_split.items()},
-        left_out=dict(sorted(left_out.items())),
-        set_aside=dict(sorted(set_aside.items())),
-        files=tuple(_shards(folder, by_split, workers)),
-        images={
-            image.record.image_id: ImageEntry(image.record.split, image.record.group_id) for image in images
-        },
+        images=len(manifest.images),
+        artifacts=manifest.artifacts,
+        splits=manifest.splits,
+        left_out=manifest.left_out,
+        bytes=sum(shard.bytes for shard in manifest.files),
     )
-    with atomic_file(folder / MANIFEST_NAME) as file:
-        file.write(encode_manifest(manifest))
-    write_card(folder, manifest, [image.record for image in images], settings.release)
-    return manifest
 
 
-def _shards(folder: Path, by_split: dict[str, list[Ready]], workers: int | None) -> Iterable[Shard]:
+def _split(
+    ready: Sequence[Ready], settings: ReleaseSettings, previous: Mapping[str, str], problems: Problems
+) -> dict[str, list[Ready]]:
+    """The images of every split that has any, in the order of `SPLITS`; `group_id` is the merged group.
+
+    Without any image there is an empty `train`, so that there are columns.
+    """
+    if not ready:
+        return {"train": []}
+    records = [image.record for image in ready]
+    groups = merge_groups(records)
+    for record in records:
+        if record.split and record.split not in SPLITS:
+            problems.add(
+                "split.unknown",
+                f"its source puts it into the split {record.split!r}; assigned like the others",
+                image=record.image_id,
+                severity="warning",
+                fix=f"name one of {', '.join(SPLITS)}",
+            )
+    splits = assign_splits(
+        groups,
+        {split: getattr(settings, split) for split in SPLITS},
+        settings.seed,
+        prescribed={record.image_id: record.split for record in records},
+        previous=previous,
+        problems=problems,
+    )
+    found: dict[str, list[Ready]] = defaultdict(list)
+    # In the order of their ids, so that the order of the records changes no byte.
+    for image in sorted(ready, key=lambda image: image.record.image_id):
+        image_id = image.record.image_id
+        record = msgspec.structs.replace(image.record, group_id=groups[image_id], split=splits[image_id])
+        found[splits[image_id]].append(msgspec.structs.replace(image, record=record))
+    for split in SPLITS:
+        if split not in found:
+            problems.add(
+                "split.empty",
+                f"no image is left for {split}, so the release does not have it",
+                severity="info",
+                fix="more images, or other shares in synthscars.toml",
+            )
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _shards(folder: Path, by_split: dict[str, list[Ready]], workers: int | None) -> Iterator[Shard]:
     for split, images in by_split.items():
         yield from write_split(folder, split, images, workers=workers)

@@ -59,7 +59,7 @@ def write_card(
         _loading(manifest),
         _counts(manifest, records),
         _fields(),
-        _example(records),
+        *([_example(records)] if records else []),
         _taxonomy(),
         _process(manifest, records),
         _limits(manifest, records),
@@ -238,6 +238,7 @@ def _taxonomy() -> str:
 
 
 def _process(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
+    """How the annotations came about: here, or, if nothing was merged, somewhere else."""
     raters = {rater for record in records for rater in record.raters if rater}
     looked = Counter(len(record.raters) for record in records)
     per_image = "; ".join(
@@ -250,6 +251,15 @@ def _process(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
         for artifact in record.artifacts
         if artifact.agreement is not None
     ]
+    if "min_iou" not in manifest.settings:
+        who = f"{_number(len(raters), 'rater')} took part; {per_image}." if raters else "No rater is named."
+        return (
+            "## Annotation\n\n"
+            "The annotations were converted from another format, whose source has to tell how they were "
+            f"made. {who} Where several raters' answers had been merged before, `votes` and `agreement` of "
+            "an artifact say how many drew it and how well they agree; what each rater answered about the "
+            "whole image is in `reviews`."
+        )
     text = (
         "## Annotation\n\n"
         "Raters draw regions as polygons in Label Studio, following a written guideline. For each they are "

@@ -32,6 +32,9 @@ MAX_SEED = 2**64 - 1
 MAX_INT = 2**63 - 1
 MAX_SIDE = 2**31 - 1
 
+_SAME = ("image_id", "file_name", "width", "height", "caption", "group_id", "source", "license")
+"""Columns that are fields of a record under the same name and of the same type."""
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -243,68 +246,67 @@ def from_row(row: Mapping[str, Any], split: str = "") -> ImageRecord:
     """
     labels = load_taxonomy()
     try:
-        return ImageRecord(
-            image_id=row["image_id"],
-            file_name=row["file_name"],
-            width=row["width"],
-            height=row["height"],
-            origin=ORIGINS[row["origin"]],
-            content_type=_name(row["content_type"], labels.content_type_ids),
-            status=STATUSES[row["status"]],
-            caption=row["caption"],
-            artifacts=tuple(_artifact(artifact) for artifact in row["artifacts"]),
-            reviews=tuple(_review(review) for review in row["reviews"]),
-            generation=_generation(row["generation"]),
-            group_id=row["group_id"],
-            split=split,
-            source=row["source"],
-            license=row["license"],
-            extra=_from_json(row["extra"]),
-        )
-    except (KeyError, IndexError, TypeError, msgspec.DecodeError) as error:
+        fields = {
+            **{name: row[name] for name in _SAME},
+            "origin": _required(row["origin"], ORIGINS),
+            "content_type": _name(row["content_type"], labels.content_type_ids),
+            "status": _required(row["status"], STATUSES),
+            "artifacts": [_artifact(artifact) for artifact in row["artifacts"]],
+            "reviews": [_review(review) for review in row["reviews"]],
+            "generation": _generation(row["generation"]),
+            "split": split,
+            "extra": _from_json(row["extra"]),
+        }
+        # `convert` checks the types: a struct takes whatever it is given.
+        return msgspec.convert(fields, ImageRecord)
+    except (KeyError, IndexError, TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+        what = str(error) if isinstance(error, msgspec.MsgspecError) else repr(error)
         raise FormatError(
-            f"image {row.get('image_id', '?')}: the row does not fit the features: {error!r}"
+            f"image {row.get('image_id', '?')}: the row does not fit the features: {what}"
         ) from error
 
 
-def _artifact(row: Mapping[str, Any]) -> Artifact:
+def _artifact(row: Mapping[str, Any]) -> Row:
     labels = load_taxonomy()
-    return Artifact(
-        artifact_id=row["artifact_id"],
-        category=_name(row["category"], labels.category_ids),
-        subtype=_name(row["subtype"], labels.subtype_ids),
-        polygons=tuple(tuple(ring) for ring in row["polygons"]),
-        phrase=row["phrase"],
-        explanation=row["explanation"],
-        rater_id=row["rater_id"],
-        votes=row["votes"],
-        agreement=row["agreement"],
-        extra=_from_json(row["extra"]),
-    )
+    return {
+        "artifact_id": row["artifact_id"],
+        "category": _name(row["category"], labels.category_ids),
+        "subtype": _name(row["subtype"], labels.subtype_ids),
+        "polygons": row["polygons"],
+        "phrase": row["phrase"],
+        "explanation": row["explanation"],
+        "rater_id": row["rater_id"],
+        "votes": row["votes"],
+        "agreement": row["agreement"],
+        "extra": _from_json(row["extra"]),
+    }
 
 
-def _review(row: Mapping[str, Any]) -> Review:
-    return Review(
-        rater_id=row["rater_id"],
-        status=STATUSES[row["status"]],
-        content_type=_name(row["content_type"], load_taxonomy().content_type_ids),
-        scene=row["scene"],
-        seconds=row["seconds"],
-        extra=_from_json(row["extra"]),
-    )
+def _review(row: Mapping[str, Any]) -> Row:
+    return {
+        "rater_id": row["rater_id"],
+        "status": _required(row["status"], STATUSES),
+        "content_type": _name(row["content_type"], load_taxonomy().content_type_ids),
+        "scene": row["scene"],
+        "seconds": row["seconds"],
+        "extra": _from_json(row["extra"]),
+    }
 
 
-def _generation(row: Mapping[str, Any] | None) -> Generation | None:
+def _generation(row: Mapping[str, Any] | None) -> Row | None:
     if row is None:
         return None
-    return Generation(
-        **{
-            **row,
-            "loras": tuple(row["loras"]),
-            "parameters": _from_json(row["parameters"]),
-            "raw": _from_json(row["raw"]),
-        }
-    )
+    return {
+        **{name: row[name] for name in Generation.__struct_fields__},
+        "parameters": _from_json(row["parameters"]),
+        "raw": _from_json(row["raw"]),
+    }
+
+
+def _required(label: int, names: Sequence[str]) -> str:
+    if label < 0:
+        raise IndexError(f"there is no class {label}")
+    return names[label]
 
 
 def _name(label: int | None, names: Sequence[str]) -> str | None:

@@ -36,7 +36,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What is in `manifest.json`.
 
     tools: name → version. inputs: by role (`records`, `export`, and `manifest 1.0.0` of every earlier
-    version, whose splits are kept). settings: of splits and consensus. splits: split → number of images.
+    version, whose splits are kept; none where records of another format were converted). settings: of splits
+    and, if raters' answers were merged on the way, of consensus. splits: split → number of images.
     left_out: reason → number of images that have a record and are not in the release. set_aside: image →
     code of the problem that kept it out. images: by image id.
     """

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -17,7 +16,7 @@ from synthscars import caption, geometry
 from synthscars.engine import map_ordered
 from synthscars.problems import FormatError, Problem, Problems
 from synthscars.records import Artifact, Generation, ImageRecord, Review, Ring
-from synthscars.release.features import MAX_INT, MAX_SEED
+from synthscars.release.features import MAX_INT, MAX_SEED, MAX_SIDE
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
@@ -25,11 +24,18 @@ _Item = TypeVar("_Item", ImageRecord, Artifact, Review)
 _EMPTY_RINGS = frozenset({"polygon.few_points", "polygon.no_area"})
 
 
+class Original(Protocol):
+    """Where the original bytes of an image are: a file (`Path`), or a part of one."""
+
+    def read_bytes(self) -> bytes:
+        """All of them."""
+
+
 class Ready(msgspec.Struct, frozen=True):
-    """An image that can be released: its record, and the file with its original bytes."""
+    """An image that can be released: its record, where its original bytes are, and how many."""
 
     record: ImageRecord
-    path: Path
+    original: Original
     bytes: int
 
 
@@ -55,6 +61,16 @@ def usable(
             )
             continue
         seen.add(record.image_id)
+        if max(record.width, record.height) > MAX_SIDE:
+            problems.add(
+                "image.too_large",
+                f"its record says {record.width} x {record.height} pixels, which no image has",
+                file=record.file_name,
+                image=record.image_id,
+                fix="mend the size in the record",
+            )
+            left_out[record.image_id] = "image.too_large"
+            continue
         kept = tuple(
             artifact
             for artifact in (_usable_artifact(artifact, record, problems) for artifact in record.artifacts)
@@ -146,8 +162,8 @@ def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems
 def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:
     """The record with nothing in it that a column cannot hold; what does not fit is moved, not lost.
 
-    Labels that the taxonomy does not know become unknown and are kept in `extra`; numbers of the generation
-    that are too large go to its `parameters`. Both are reported as warnings.
+    Labels that the taxonomy does not know become unknown and are kept in `extra`, as are votes that are too
+    many; numbers of the generation that are too large go to its `parameters`. All are reported as warnings.
     """
     taxonomy = load_taxonomy()
     content = {"content_type": taxonomy.content_type_ids}
@@ -156,9 +172,12 @@ def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:
     def fit(item: _Item, vocabularies: dict[str, tuple[str, ...]], region: str = "") -> _Item:
         return _fit_labels(item, vocabularies, record.image_id, region, problems)
 
+    def fit_artifact(artifact: Artifact) -> Artifact:
+        return _fit_votes(fit(artifact, kinds, f"artifact {artifact.artifact_id}"), record.image_id, problems)
+
     return msgspec.structs.replace(
         fit(record, content),
-        artifacts=tuple(fit(item, kinds, f"artifact {item.artifact_id}") for item in record.artifacts),
+        artifacts=tuple(map(fit_artifact, record.artifacts)),
         reviews=tuple(fit(item, content, f"review of {item.rater_id}") for item in record.reviews),
         generation=_fit_generation(record.generation, record.image_id, problems),
     )
@@ -184,6 +203,20 @@ def _fit_labels(
     if not strange:
         return item
     return msgspec.structs.replace(item, **dict.fromkeys(strange, None), extra={**strange, **item.extra})
+
+
+def _fit_votes(artifact: Artifact, image: str, problems: Problems) -> Artifact:
+    if artifact.votes is None or -MAX_SIDE <= artifact.votes <= MAX_SIDE:
+        return artifact
+    problems.add(
+        "artifact.out_of_range",
+        f"{artifact.votes} votes do not fit their column; kept in extra",
+        image=image,
+        region=f"artifact {artifact.artifact_id}",
+        severity="warning",
+    )
+    extra = {"votes": artifact.votes, **artifact.extra}
+    return msgspec.structs.replace(artifact, votes=None, extra=extra)
 
 
 def _fit_generation(generation: Generation | None, image: str, problems: Problems) -> Generation | None:

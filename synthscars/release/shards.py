@@ -49,7 +49,7 @@ def write_split(
 
     Yields every shard once it is complete. Raises `ReleaseError` if an image changes while it is read.
     """
-    parts = list(_cut(images, most_bytes=SHARD_BYTES))
+    parts = list(_cut(images, most_bytes=SHARD_BYTES)) or [[]]
     for number, part in enumerate(parts):
         name = f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet"
         arrow_bytes = _write_shard(folder / name, part, workers)
@@ -86,11 +86,11 @@ def _write_shard(path: Path, images: Sequence[Ready], workers: int | None) -> in
 
 
 def _load_row(image: Ready) -> Row:
-    data = image.path.read_bytes()
+    data = image.original.read_bytes()
     if hashlib.sha256(data).hexdigest() != image.record.image_id:
         raise ReleaseError(
             f"image {image.record.image_id} changed while the release was being built",
-            fix="leave the workspace's images alone and build again",
+            fix="leave the images alone and build again",
         )
     return to_row(image.record, data)
 

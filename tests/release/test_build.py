@@ -409,7 +409,7 @@ def test_an_image_that_changes_during_the_build_stops_it(
     original = shards_module.write_split
 
     def meddle(folder: Path, split: str, images: list, **options: object) -> object:
-        images[0].path.write_bytes(b"something else")
+        images[0].original.write_bytes(b"something else")
         return original(folder, split, images, **options)
 
     monkeypatch.setattr("synthscars.release.build.write_split", meddle)
