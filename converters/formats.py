@@ -100,6 +100,14 @@ def _is_coco(found: Evidence) -> bool:
     return each is not None and {"images", "annotations"} <= each.keys
 
 
+def _is_masks(found: Evidence) -> bool:
+    if "masks.jsonl" in found:
+        return True
+    folders = ("masks", "mask", "labels", "ann_dir", "SegmentationClass")
+    images = (f"{above}{name}/**/*.png" for above in ("", "*/") for name in folders)
+    return "data.yaml" not in found and any(pattern in found for pattern in images)
+
+
 def _is_lisa(found: Evidence) -> bool:
     # Not what is in `explanatory`, which is another kind of file.
     inside = ("train/*.json", "val/*.json", "test/*.json", "*.json")
@@ -197,7 +205,7 @@ FORMATS: dict[str, Format] = {
             "masks",
             "mask PNGs as PAL4VST has them: binary, indexed, or one a region",
             (),
-            lambda found: "masks/**/*.png" in found or "mask/**/*.png" in found,
+            _is_masks,
             folder=True,
             needs_size=True,
         ),
@@ -240,7 +248,7 @@ FORMATS: dict[str, Format] = {
             "fiftyone",
             "a FiftyOne dataset folder (FiftyOneDataset)",
             (),
-            lambda found: "metadata.json" in found and "samples.json" in found,
+            lambda found: "metadata.json" in found and ("samples.json" in found or "samples/*.json" in found),
             folder=True,
             needs_size=True,
         ),
