@@ -196,6 +196,21 @@ def clip(ring: Sequence[float], width: int, height: int) -> tuple[Ring, ...]:
     return tuple(_ring(piece) for piece in _without_holes(inside) if piece.area > 0)
 
 
+def even_odd(rings: Rings) -> tuple[Ring, ...]:
+    """Rings of a tool that fills them by the even-odd rule, where a ring inside another is a hole.
+
+    The same rings if none meets another; else rings whose union covers the same, cut where there are holes.
+    """
+    shapes = [polygon(ring) for ring in rings]
+    meeting = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    if len(meeting[0]) == len(shapes):  # each meets itself
+        return tuple(tuple(map(float, ring)) for ring in rings)
+    united = shapely.Polygon()
+    for shape in shapes:
+        united = united.symmetric_difference(shapely.make_valid(shape))
+    return tuple(_ring(piece) for piece in _without_holes(united) if piece.area > 0)
+
+
 def simplify(ring: Sequence[float], tolerance: float) -> Ring:
     """The ring with fewer points, its outline moved by at most `tolerance` pixels (Douglas-Peucker)."""
     shape: Any = polygon(ring)
