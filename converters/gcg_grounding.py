@@ -43,8 +43,13 @@ class Grounding(NamedTuple):
 
 
 def as_loaded(caption: str) -> str:
-    """A caption without the quotation marks and white space around it that loaders strip off."""
-    while (stripped := caption.strip('"').strip()) != caption:
+    """A caption as loaders see it: without the quotation marks and the white space around it."""
+    return caption.strip('"').strip()
+
+
+def settled(caption: str) -> str:
+    """A caption that loaders leave as it is: stripped until there is nothing left to strip."""
+    while (stripped := as_loaded(caption)) != caption:
         caption = stripped
     return caption
 
@@ -57,7 +62,7 @@ def grounding_of(record: ImageRecord) -> Grounding:
     """
     items = [(without_marks(each.phrase), without_marks(each.explanation)) for each in record.artifacts]
     drawn = [bool(artifact.polygons) for artifact in record.artifacts]
-    wanted = [is_drawn and any(map(as_loaded, item)) for is_drawn, item in zip(drawn, items, strict=True)]
+    wanted = [is_drawn and any(map(settled, item)) for is_drawn, item in zip(drawn, items, strict=True)]
     own = without_marks(record.caption)
     found = _in_caption(own, items, wanted) if own or not any(wanted) else None
     if found is None:
@@ -68,12 +73,12 @@ def grounding_of(record: ImageRecord) -> Grounding:
 
 
 def _in_caption(caption: str, items: Items, wanted: Sequence[bool]) -> Grounding | None:
-    loaded = as_loaded(caption)
+    loaded = settled(caption)
     spans: list[Span | None]
     if items and caption.endswith("".join(f" {phrase}:{explanation}" for phrase, explanation in items)):
         spans = list(_own_spans(caption, caption.find(loaded), len(loaded), items))
     else:
-        spans = ground(loaded, [item if as_loaded(item[0]) else (item[1], "") for item in items])
+        spans = ground(loaded, [item if settled(item[0]) else (item[1], "") for item in items])
     places: list[Place | None] = []
     taken: set[str] = set()
     for span, want in zip(spans, wanted, strict=True):
@@ -92,8 +97,8 @@ def _own_spans(caption: str, lead: int, length: int, items: Items) -> Iterator[S
     """The spans in a caption that ends with its items, as places in the loaded caption."""
     position = len(caption) - sum(len(phrase) + len(explanation) + 2 for phrase, explanation in items)
     for phrase, explanation in items:
-        start = position + 1 if as_loaded(phrase) else position + len(phrase) + 2
-        words = phrase if as_loaded(phrase) else explanation
+        start = position + 1 if settled(phrase) else position + len(phrase) + 2
+        words = phrase if settled(phrase) else explanation
         span = Span(max(start - lead, 0), min(start + len(words) - lead, length))
         yield span if span.start < span.end else None
         position += len(phrase) + len(explanation) + 2

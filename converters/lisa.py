@@ -244,11 +244,12 @@ def _shapes(record: ImageRecord, name: str) -> list[Json]:
     numbers = groups(record.artifacts, [len(each) for each in parts], NAMESPACE)
     for artifact, drawn, group in zip(record.artifacts, parts, numbers, strict=True):
         values = _values(artifact, record)
+        # What tells the artifact, for its second shape and further ones.
         same = {key: values[key] for key in ("artifact_id", "rater_id", "category") if key in values}
         for number, part in enumerate(drawn):
             points = [list(point) for point in zip(part.ring[::2], part.ring[1::2], strict=True)]
             shape = {**shape_frame(TARGET, name, group), "points": points}
-            shapes.append({**shape, **(same if number else values), **part.rest})
+            shapes.append(shape | (same if number else values) | part.rest)
     others = own(record.extra, NAMESPACE).get("others")
     for other in others if isinstance(others, list) else ():
         position = whole_number(other.get("position")) if isinstance(other, dict) else None

@@ -117,8 +117,9 @@ def _picture(
     """The image of a file, and its name: as LISA wants it, with another suffix, or as it was once called."""
     names = [path.stem + suffix for suffix in _SUFFIXES]
     shapes = given.get("shapes")
-    said = [each.get("image_name") for each in shapes if isinstance(each, dict)] if _is_list(shapes) else []
-    names += [base_name(each) for each in (*said[:1], fields.get("file_name")) if isinstance(each, str)]
+    first_shapes = shapes[:1] if isinstance(shapes, list) else []
+    said = [shape.get("image_name") for shape in first_shapes if isinstance(shape, dict)]
+    names += [base_name(each) for each in (*said, fields.get("file_name")) if isinstance(each, str)]
     size = (whole(given.get("width")), whole(given.get("height")))
     first: tuple[Picture, str, Problems] | None = None
     for name in filter(None, dict.fromkeys(names)):
@@ -133,10 +134,6 @@ def _picture(
     assert first is not None  # there are always names to look for
     where.problems.extend(first[2])
     return first[0], first[1]
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
 
 
 def _texts(value: Any, where: Where) -> list[str]:

@@ -68,8 +68,8 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
     """Read `open_ended_vqa.json`, or a folder that has it; records in its order.
 
     images: a folder with the images, or with LOKI's `media_data`, which is else looked for beside the file
-    and up to three folders above it. A box becomes an artifact with a rectangle, its text the explanation; the
-    text about the whole image becomes the caption. The rest of an item is kept in `extra`.
+    and up to three folders above it. A box becomes an artifact with a rectangle, and its text the
+    explanation; the text about the whole image becomes the caption. The rest of an item is kept in `extra`.
 
     Every defect is reported with file, image and region; a box that cannot be used is kept in `extra`. Raises
     `FormatError` if there is no such file or it is not a list of questions.
