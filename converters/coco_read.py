@@ -228,12 +228,10 @@ class _Reader:
         if kept.get("info") == INFO:
             del kept["info"]
         plain = {"supercategory": SUPERCATEGORY}
-        used = {key_of(raw.get("category_id")) for raw in self._list("annotations") if isinstance(raw, dict)}
         categories = [
             entry
-            for key, entry in self._categories.items()
-            if (key not in used or unknown_fields(entry, ("id", "name")) != plain)
-            and classify(text(entry.get("name")))[0] is None
+            for entry in self._categories.values()
+            if unknown_fields(entry, ("id", "name")) != plain and classify(text(entry.get("name")))[0] is None
         ]
         licenses = [
             entry

@@ -150,7 +150,8 @@ class _Table:
 class _Ids:
     """Numbers from 1 on; what had another number in the file it comes from keeps it, if that is free."""
 
-    def __init__(self) -> None:
+    def __init__(self, lowest: int) -> None:
+        self._lowest = lowest
         self._position = 0
         self._highest = 0
         # Of positions that got another number: bounded by what was read with unusual ids.
@@ -162,8 +163,7 @@ class _Ids:
         if wanted is None and not self._other:
             self._highest = self._position
             return self._position
-        # Not 0: to COCOeval an annotation of that number is one that nothing matches.
-        keeps = type(wanted) is int and wanted > 0 and self._is_free(wanted)
+        keeps = type(wanted) is int and wanted >= self._lowest and self._is_free(wanted)
         number = wanted if keeps else self._position
         if not self._is_free(number):
             number = self._highest + 1
@@ -217,8 +217,9 @@ class _File:
         self._file = file
         self._spool: IO[bytes] = TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
         self._shared = shared
-        self._image_ids = _Ids()
-        self._annotation_ids = _Ids()
+        self._image_ids = _Ids(lowest=0)
+        # To COCOeval, 0 is the number of an annotation that nothing matches.
+        self._annotation_ids = _Ids(lowest=1)
         self.images = self._annotations = 0
         self._waiting: list[tuple[Annotation, ImageRecord, Json]] = []
         self._coordinates = 0
