@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 
@@ -65,13 +66,27 @@ def _in_grammar(record: ImageRecord, caption: str) -> bool:
             phrases.append(next(kept).phrase)
         elif isinstance(rejected[position], dict) and isinstance(rejected[position].get("sentence"), str):
             phrases.append(rejected[position]["sentence"])
-    for known in (phrases, None):
-        try:
-            grammar.parse(caption, known)
-        except FormatError:
-            continue
-        return True
-    return False
+    return any(_parses(caption, known) for known in _orders(phrases, caption))
+
+
+def _orders(phrases: list[str], caption: str) -> Iterator[list[str] | None]:
+    """Phrases as the caption may have them: in the order of the refs, or in another.
+
+    `None`, any phrases at all: where some are missing, which is another defect, or repeat.
+    """
+    yield phrases
+    if len(set(phrases)) == len(phrases) and all(phrase in caption for phrase in phrases):
+        yield sorted(phrases, key=lambda phrase: caption.find(f" {phrase}:"))
+    else:
+        yield None
+
+
+def _parses(caption: str, phrases: list[str] | None) -> bool:
+    try:
+        grammar.parse(caption, phrases)
+    except FormatError:
+        return False
+    return True
 
 
 def _say_repeated_phrases(record: ImageRecord, where: Where) -> None:
