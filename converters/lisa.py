@@ -33,7 +33,15 @@ from typing import IO
 from synthscars.converters.captions import caption_of, without_marks
 from synthscars.converters.fields import artifact_values, image_values, own
 from synthscars.converters.holds import everything_but, narrow
-from synthscars.converters.lisa_reading import NAMESPACE, TARGET, read_file, shape_frame, split_of
+from synthscars.converters.lisa_reading import (
+    EXPLANATORY,
+    NAMESPACE,
+    TARGET,
+    outputs_of,
+    read_file,
+    shape_frame,
+    split_of,
+)
 from synthscars.converters.losses import Losses
 from synthscars.converters.parts import apart, groups, whole_number
 from synthscars.converters.pictures import NO_PICTURES, Names, SourcePictures, TargetPictures
@@ -50,7 +58,6 @@ HOLDS = everything_but(
     "written. It has one mask and one text an image: the union, and the caption.",
 )
 
-_EXPLANATORY = "explanatory"
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -93,16 +100,16 @@ def _files(source: Path) -> list[Path]:
     found = [
         path
         for path in (*source.glob("*.json"), *source.glob("*/*.json"))
-        if path.parent.name != _EXPLANATORY and not path.name.startswith(".")
+        if path.parent.name != EXPLANATORY and not path.name.startswith(".")
     ]
-    if not found and any(path.is_file() and path.parent.name != _EXPLANATORY for path in source.rglob("*")):
+    if not found and any(path.is_file() and path.parent.name != EXPLANATORY for path in source.rglob("*")):
         raise FormatError(f"{source}: no JSON file in it", fix="give a folder with train/NAME.json")
     return sorted(found, key=lambda path: (path.parent, path.name))
 
 
 def _explanatory(path: Path, problems: Problems) -> dict[str, Json]:
     """What `explanatory/train.json` says about each image of the folder that a file is in, by its name."""
-    found = path.parent.parent / _EXPLANATORY / "train.json"
+    found = path.parent.parent / EXPLANATORY / "train.json"
     if path.parent.name != "train" or not found.is_file():
         return {}
     try:
@@ -135,8 +142,8 @@ def write(
     losses = Losses(str(target), problems)
     count = 0
     with atomic_folder(target) as folder, ExitStack() as stack:
-        (folder / _EXPLANATORY).mkdir()
-        explained = _List(stack.enter_context((folder / _EXPLANATORY / "train.json").open("wb")))
+        (folder / EXPLANATORY).mkdir()
+        explained = _List(stack.enter_context((folder / EXPLANATORY / "train.json").open("wb")))
         splits: dict[str, _Names] = {}
         for record in narrow(records, HOLDS, losses):
             split = _folder_of(record)
@@ -145,9 +152,9 @@ def write(
             pictures.place(record, folder / split, f"{stem}.jpg", losses)
             content = write_image(record, f"{stem}.jpg", split, where)
             _write_json(folder / split / f"{stem}.json", content)
-            outputs = _outputs(record)
-            if split == "train" and outputs:
-                explained.add({"image": f"{stem}.jpg", "query": content["text"][0], "outputs": outputs})
+            answer = _explained(record, f"{stem}.jpg", content["text"][0])
+            if split == "train" and answer:
+                explained.add(answer)
             count += 1
         explained.finish()
     losses.report()
@@ -157,7 +164,7 @@ def write(
 def _folder_of(record: ImageRecord) -> str:
     if record.split == "validation":
         return "val"
-    usable = _FOLDER_NAME.fullmatch(record.split) and record.split.lower() != _EXPLANATORY
+    usable = _FOLDER_NAME.fullmatch(record.split) and record.split.lower() != EXPLANATORY
     return record.split if usable else "train"
 
 
@@ -243,7 +250,7 @@ def _shapes(record: ImageRecord, name: str) -> list[Json]:
     parts = [apart(artifact, NAMESPACE, lambda _: None) for artifact in record.artifacts]
     numbers = groups(record.artifacts, [len(each) for each in parts], NAMESPACE)
     for artifact, drawn, group in zip(record.artifacts, parts, numbers, strict=True):
-        values = _values(artifact, record)
+        values = _values(artifact)
         # What tells the artifact, for its second shape and further ones.
         same = {key: values[key] for key in ("artifact_id", "rater_id", "category") if key in values}
         for number, part in enumerate(drawn):
@@ -258,20 +265,16 @@ def _shapes(record: ImageRecord, name: str) -> list[Json]:
     return shapes
 
 
-def _values(artifact: Artifact, record: ImageRecord) -> Json:
+def _values(artifact: Artifact) -> Json:
     values = artifact_values(artifact, NAMESPACE)
-    # Where the file that it came from has the explanation in words only in another file, it stays there.
-    if len(record.artifacts) == 1 and values.get("explanation") == _kept_outputs(record):
-        values.pop("explanation", None)
     label = label_of(artifact)
     return values if label == UNLABELLED else {"category": label, **values}
 
 
-def _outputs(record: ImageRecord) -> str:
-    """The answer in words: all explanations, or what the image came with."""
-    explanations = [each.explanation for each in record.artifacts if each.explanation]
-    return without_marks(" ".join(explanations)) or _kept_outputs(record)
-
-
-def _kept_outputs(record: ImageRecord) -> str:
-    return text(own(own(record.extra, NAMESPACE), _EXPLANATORY).get("outputs"))
+def _explained(record: ImageRecord, name: str, query: str) -> Json | None:
+    """The answer in words: all explanations, else what the image came with; `None` if there is none."""
+    kept = own(own(record.extra, NAMESPACE), EXPLANATORY)
+    outputs = outputs_of(record.artifacts) or text(kept.get("outputs"))
+    if not outputs:
+        return None
+    return {"image": name, "query": text(kept.get("query")) or query, "outputs": outputs}

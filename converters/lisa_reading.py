@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from synthscars.converters.captions import without_marks
 from synthscars.converters.fields import read_artifact_values, read_image_values, settle_status
 from synthscars.converters.parts import Drawn, join, whole_number
 from synthscars.converters.pictures import Picture, SourcePictures, base_name
@@ -21,9 +23,10 @@ from synthscars.converters.reading import (
     whole,
 )
 from synthscars.problems import FormatError, Problems
-from synthscars.records import ImageRecord
+from synthscars.records import Artifact, ImageRecord
 
 NAMESPACE = "lisa"
+EXPLANATORY = "explanatory"
 TARGET = "target"
 """The label of what is to be segmented, whatever its category."""
 
@@ -50,6 +53,11 @@ def shape_frame(label: str, image_name: str, group: Any) -> Json:
     }
 
 
+def outputs_of(artifacts: Sequence[Artifact]) -> str:
+    """What is wrong with an image, in words: all explanations."""
+    return without_marks(" ".join(each.explanation for each in artifacts if each.explanation))
+
+
 def read_file(
     path: Path, problems: Problems, pictures: SourcePictures, explanatory: dict[str, Json]
 ) -> ImageRecord:
@@ -72,16 +80,16 @@ def read_file(
     if given.get("is_sentence", True) is not True:
         kept["is_sentence"] = given["is_sentence"]
     drawn, others, rejected = _shapes(given.get("shapes"), size, name, where)
-    said = explanatory.get(f"{path.stem}.jpg")
-    if said is not None and "image_id" not in fields:
-        kept["explanatory"] = said
-        if len(drawn) == 1 and text(said.get("outputs")):
-            drawn = [drawn[0]._replace(fields={"explanation": said["outputs"], **drawn[0].fields})]
+    said = explanatory.get(f"{path.stem}.jpg", {})
+    if len(drawn) == 1 and text(said.get("outputs")):
+        drawn = [drawn[0]._replace(fields={"explanation": said["outputs"], **drawn[0].fields})]
+    artifacts = join(drawn, NAMESPACE)
+    if said and (said.get("query"), said.get("outputs")) != (*texts[:1], outputs_of(artifacts)):
+        kept[EXPLANATORY] = said
     kept |= {
         **({"others": others} if others else {}),
         **({"rejected": rejected} if rejected else {}),
     }
-    artifacts = join(drawn, NAMESPACE)
     # Somebody looked, and said that it cannot be told.
     only_ignored = bool(others) and not artifacts and not rejected
     state = fields.get("status", "skipped" if only_ignored else None)
