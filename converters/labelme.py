@@ -95,10 +95,10 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
         return
     folder: Path | None = None
     for path in _json_files(source):
+        name = PurePosixPath(path.relative_to(source).as_posix())
         if path.parent != folder:
             folder = path.parent
-            pictures = SourcePictures([images, folder], NAMESPACE)
-        name = PurePosixPath(path.relative_to(source).as_posix())
+            pictures = SourcePictures([images and images / name.parent, images, folder], NAMESPACE)
         try:
             yield _read_file(path, name, problems, pictures)
         except FormatError as error:
@@ -167,15 +167,12 @@ def _picture(
     given: Json, image_path: str, name: PurePosixPath, image_id: str, pictures: SourcePictures, where: Where
 ) -> Picture:
     size = (whole(given.get("imageWidth")), whole(given.get("imageHeight")))
-    # A missing file is no problem if the image is in the JSON.
-    quiet = where._replace(problems=Problems())
     stand_in = (name.parent / image_path).as_posix()
-    found = pictures.find(image_path, quiet, image_id=image_id, size=size, stand_in=stand_in)
     embedded = given.get("imageData")
-    if found.path is None and isinstance(embedded, str) and embedded:
-        return _embedded(embedded, found, bool(image_id), where)
-    where.problems.extend(quiet.problems)
-    return found
+    if isinstance(embedded, str) and embedded and not pictures.has(image_path):
+        said = Picture(image_id or pictures.stand_in(stand_in), *size)
+        return _embedded(embedded, said, bool(image_id), where)
+    return pictures.find(image_path, where, image_id=image_id, size=size, stand_in=stand_in)
 
 
 def _embedded(data: str, said: Picture, has_id: bool, where: Where) -> Picture:

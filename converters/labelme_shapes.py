@@ -25,7 +25,7 @@ from synthscars.problems import ImageError
 from synthscars.records import Ring
 from synthscars.shapes import ellipse_ring, mask_rings, rectangle_ring
 
-WITHOUT_AREA = frozenset({"point", "points", "line", "linestrip"})
+WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 _KEYS = ("label", "points", "group_id", "description", "shape_type", "mask", "flags", "explanation")
 
