@@ -9,6 +9,7 @@ import pytest
 from converting import changed, with_picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nonsense import spoiled
 from PIL import Image
 from strategies import artifacts, records, texts
 
@@ -421,21 +422,6 @@ def test_a_file_that_is_no_list_of_entries_cannot_be_read(tmp_path, content: byt
         list(read(tmp_path / "in.json", Problems()))
 
 
-def places(value: object) -> list[tuple]:
-    """Every place in a JSON value, as the keys on the way to it."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(), *((key, *rest) for key, each in inner for rest in places(each))]
-
-
-NONSENSE = st.recursive(
-    st.sampled_from(
-        [None, True, -1, 0, 1e300, 10**30, float("nan"), float("inf"), "", "x", "\ud800", [], {}]
-    ),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "size"]), inner),
-    max_leaves=4,
-)
-
-
 @given(data=st.data())
 def test_nonsense_anywhere_never_stops_the_reader_nor_touches_another_image(tmp_path_factory, data) -> None:
     bad = entry_of(
@@ -446,11 +432,7 @@ def test_nonsense_anywhere_never_stops_the_reader_nor_touches_another_image(tmp_
             height=12,
         )
     )
-    *way, last = data.draw(st.sampled_from(places(bad)[1:]))
-    inner = bad
-    for key in way:
-        inner = inner[key]
-    inner[last] = data.draw(NONSENSE)
+    data.draw(spoiled(bad))
     found, _ = read_json(tmp_path_factory.mktemp("nonsense"), [bad, good()])
     assert found[-1].artifacts[0].phrase == "the hand"
     assert found[-1].image_id == "a" * 64

@@ -8,6 +8,7 @@ import pytest
 from converting import changed, with_picture
 from hypothesis import given
 from hypothesis import strategies as st
+from nonsense import spoiled
 from PIL import Image
 
 from synthscars.caption import compose
@@ -326,19 +327,6 @@ def test_a_file_alone_that_is_none_cannot_be_read(tmp_path, content: bytes) -> N
         list(read(tmp_path / "a.json", Problems()))
 
 
-def places(value: object) -> list[tuple]:
-    """Every place in a JSON value, as the keys on the way to it."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(), *((key, *rest) for key, each in inner for rest in places(each))]
-
-
-NONSENSE = st.recursive(
-    st.sampled_from([None, True, -1, 0, 1e300, 10**30, float("nan"), float("inf"), "", "\ud800", [], {}]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "label"]), inner),
-    max_leaves=4,
-)
-
-
 @given(data=st.data())
 def test_nonsense_anywhere_never_stops_the_reader_nor_the_writer(tmp_path_factory, data) -> None:
     folder = tmp_path_factory.mktemp("nonsense")
@@ -347,11 +335,7 @@ def test_nonsense_anywhere_never_stops_the_reader_nor_the_writer(tmp_path_factor
     content = json.loads((target / "train" / "a.json").read_bytes())
     ignored = {"label": "ignore", "points": [[1, 1], [2, 2], [3, 1]]}
     content["shapes"].append(ignored)
-    *way, last = data.draw(st.sampled_from(places(content)[1:]))
-    inner = content
-    for key in way:
-        inner = inner[key]
-    inner[last] = data.draw(NONSENSE)
+    data.draw(spoiled(content))
     found, _ = read_files(folder, bad=content)
     assert len(found["good.jpg"].artifacts) == 1
     write(found.values(), folder / "again", Problems())
