@@ -102,7 +102,8 @@ def _decode(content: bytes, name: str, encoding: str) -> tuple[Any, bool]:
         raise FormatError(f"{name}: {error}", fix="fetch or export the file again") from error
 
 
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# Only where a number may start: a sha256 may hold as many digits, and one is enough to take the slow way.
+_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9]{19}")
 
 
 def _integer(digits: str) -> int | float:
