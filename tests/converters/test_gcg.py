@@ -9,7 +9,7 @@ import pytest
 from converting import changed, with_picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nonsense import spoiled
+from nonsense import with_nonsense
 from PIL import Image
 from strategies import artifacts, records, texts
 
@@ -432,7 +432,7 @@ def test_nonsense_anywhere_never_stops_the_reader_nor_touches_another_image(tmp_
             height=12,
         )
     )
-    data.draw(spoiled(bad))
+    data.draw(with_nonsense(bad))
     found, _ = read_json(tmp_path_factory.mktemp("nonsense"), [bad, good()])
     assert found[-1].artifacts[0].phrase == "the hand"
     assert found[-1].image_id == "a" * 64

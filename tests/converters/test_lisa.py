@@ -8,7 +8,7 @@ import pytest
 from converting import changed, with_picture
 from hypothesis import given
 from hypothesis import strategies as st
-from nonsense import spoiled
+from nonsense import with_nonsense
 from PIL import Image
 
 from synthscars.caption import compose
@@ -335,7 +335,7 @@ def test_nonsense_anywhere_never_stops_the_reader_nor_the_writer(tmp_path_factor
     content = json.loads((target / "train" / "a.json").read_bytes())
     ignored = {"label": "ignore", "points": [[1, 1], [2, 2], [3, 1]]}
     content["shapes"].append(ignored)
-    data.draw(spoiled(content))
+    data.draw(with_nonsense(content))
     found, _ = read_files(folder, bad=content)
     assert len(found["good.jpg"].artifacts) == 1
     write(found.values(), folder / "again", Problems())

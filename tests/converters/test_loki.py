@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nonsense import spoiled
+from nonsense import with_nonsense
 
 from synthscars.converters import formats
 from synthscars.converters.loki import read
@@ -231,7 +231,7 @@ def test_a_folder_without_the_file_cannot_be_read(tmp_path) -> None:
 @given(data=st.data())
 def test_nonsense_anywhere_never_stops_the_reader_nor_touches_another_image(tmp_path_factory, data) -> None:
     bad = json.loads(json.dumps(item(question_type="image_open_ended", id="x")))
-    data.draw(spoiled(bad))
+    data.draw(with_nonsense(bad))
     found, _ = read_items(tmp_path_factory.mktemp("nonsense"), bad)
     assert found[-1].file_name == "good.jpg"
     assert len(found[-1].artifacts) == 1

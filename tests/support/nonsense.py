@@ -6,17 +6,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+_KEYS = st.sampled_from(["a", "label", "size"])
 VALUES = st.recursive(
     st.sampled_from([None, True, -1, 0, 1e300, 10**30, float("nan"), float("inf"), "", "\ud800", [], {}]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "label", "size"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner),
     max_leaves=4,
 )
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, sound: Any) -> Any:
+def with_nonsense(draw: st.DrawFn, sound: Any) -> Any:
     """The value, which is changed in place, with nonsense somewhere inside."""
     *way, last = draw(st.sampled_from(places(sound)[1:]))
     inner = sound
