@@ -309,9 +309,11 @@ def _required(label: int, names: Sequence[str]) -> str:
     return names[label]
 
 
-def _name(label: int | None, names: Sequence[str]) -> str | None:
-    # Old readers know no null in class labels and give -1 instead.
-    return None if label is None or label < 0 else names[label]
+def _name(label: float | None, names: Sequence[str]) -> str | None:
+    # Old readers give -1 for a null in class labels; pandas makes floats of a column with nulls.
+    if label is None or label < 0 or label != label:
+        return None
+    return names[int(label) if isinstance(label, float) and label.is_integer() else label]  # type: ignore[index]
 
 
 def _from_json(text: str) -> dict[str, Any]:

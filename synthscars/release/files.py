@@ -167,7 +167,8 @@ def _check(schema: pa.Schema, path: Path) -> None:
     missing = [name for name in _COLUMNS if name not in schema.names and name not in _DERIVED]
     if missing:
         raise FormatError(
-            f"{path}: not a file of a release: it has no {', '.join(missing)}",
+            f"{path}: not a file of a release: it has no column {', '.join(missing[:4])}"
+            f"{f' and {len(missing) - 4} more' if len(missing) > 4 else ''}",
             fix="give a release of synthscars, or convert the data into another format first",
         )
     for name, ours in _labels().items():

@@ -80,6 +80,8 @@ def test_what_does_not_fit_a_column_is_an_error_that_names_the_image(broken: dic
 
 def test_a_row_of_another_shape_is_an_error_that_names_the_image() -> None:
     row = to_row(sample_record(1, b""), b"")
-    for name, value in (("origin", 7), ("extra", "not json"), ("extra", "[1]"), ("artifacts", None)):
+    broken = [("origin", 7), ("origin", -1), ("extra", "not json"), ("extra", "[1]"), ("artifacts", None)]
+    broken += [("caption", 5), ("width", "48"), ("reviews", [{}])]
+    for name, value in broken:
         with pytest.raises(FormatError, match=row["image_id"]):
             from_row({**row, name: value})

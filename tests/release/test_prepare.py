@@ -138,6 +138,20 @@ def test_what_fits_is_not_touched() -> None:
     assert not len(problems)
 
 
+def test_votes_beyond_their_column_are_kept_in_extra_and_an_impossible_size_is_set_aside() -> None:
+    before = record((SQUARE,))
+    (artifact,) = before.artifacts
+    problems = Problems()
+    after = fit_columns(changed(before, artifacts=(changed(artifact, votes=2**31),)), problems)
+    assert (after.artifacts[0].votes, after.artifacts[0].extra["votes"]) == (None, 2**31)
+    assert [(problem.code, problem.severity) for problem in problems] == [
+        ("artifact.out_of_range", "warning")
+    ]
+    left_out: dict[str, str] = {}
+    assert list(usable([changed(before, height=2**31)], problems, left_out)) == []
+    assert left_out == {before.image_id: "image.too_large"}
+
+
 def test_missing_and_altered_images_are_set_aside(tmp_path) -> None:
     workspace = filled_workspace(tmp_path / "w", 4)
     records = [sample_record(seed, noise_png(seed)) for seed in range(4)]
