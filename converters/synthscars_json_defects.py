@@ -110,7 +110,7 @@ def _say_missing_boxes(record: ImageRecord, where: Where) -> None:
     if missing:
         where.add(
             "bbox.missing",
-            f"{missing} refs without a box; the polygons say where they are",
+            f"{missing} of {len(record.artifacts)} refs have no box; the polygons say where they are",
             severity="info",
         )
 
@@ -130,6 +130,6 @@ def _say_rounding(record: ImageRecord, where: Where) -> None:
     if count:
         where.add(
             "polygon.rounding",
-            f"{count} coordinates lie up to {worst:.1g} pixels outside the image: rounding, kept as they are",
+            f"coordinates lie up to {worst:.1g} pixels outside the image ({count} of them): rounding",
             severity="info",
         )

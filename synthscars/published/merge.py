@@ -144,11 +144,11 @@ def _outcome(merged: ImageRecord, counting: int, min_iou: float) -> str:
     (agreed,) = adjudicate([merged], Problems(), min_iou=min_iou)
     drawn = len(merged.artifacts)
     if agreed.status == "annotated":
-        return (
-            f"most agree on {len(agreed.artifacts)} artifacts out of {drawn} outlines, which a release keeps"
-        )
+        standing = sum(artifact.votes or 0 for artifact in agreed.artifacts)
+        kept = "1 artifact" if len(agreed.artifacts) == 1 else f"{len(agreed.artifacts)} artifacts"
+        return f"{standing} of {drawn} outlines agree, and a release keeps {kept}"
     if agreed.status == "clean":
-        return "most find nothing"
+        return "they find nothing"
     return f"none of {drawn} outlines has a majority, so a release leaves the image out as disputed"
 
 

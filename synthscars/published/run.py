@@ -165,7 +165,8 @@ def _say_unannotated(file: AnnotationFile, named: Iterable[Path], problems: Prob
     if extra:
         problems.add(
             "image.not_annotated",
-            f"{len(extra)} images have no annotation; for instance {extra[0].name}",
+            f"{'1 image has' if len(extra) == 1 else f'{len(extra)} images have'} no annotation; "
+            f"for instance {extra[0].name}",
             severity="info",
             file=file.name,
             count=len(extra),

@@ -88,8 +88,11 @@ def test_missing_boxes_are_counted_and_come_back_missing(tmp_path: Path, change:
 @pytest.mark.parametrize(
     ("ring", "said"),
     [
-        ([-1e-12, 10, 48 + 2e-12, 10, 40, 40], "2 coordinates lie up to 2e-12 pixels outside"),
-        ([10, 10, 40, 10, 40, 48.000001], "1 coordinates lie up to 1e-06 pixels outside"),
+        (
+            [-1e-12, 10, 48 + 2e-12, 10, 40, 40],
+            "coordinates lie up to 2e-12 pixels outside the image (2 of them)",
+        ),
+        ([10, 10, 40, 10, 40, 48.000001], "coordinates lie up to 1e-06 pixels outside the image (1 of them)"),
         ([0, 0, 48, 0, 48, 48], ""),
         ([10, 10, 40, 10, 40, 48.1], ""),  # no rounding: `read` says so
     ],
