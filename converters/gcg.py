@@ -21,7 +21,6 @@ assume anyway. Keys of this converter: `polygons` (rings in pixels, where the ma
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -175,8 +174,6 @@ class _File:
     def finish(self) -> None:
         """Close the list."""
         self._file.write(b"[]\n" if self._empty else b"\n]\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 def _check_upright(path: Path, record: ImageRecord, where: Where) -> None:

@@ -23,7 +23,6 @@ Pillow tell an image by its content. Text is read as UTF-8, else as cp1252.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -190,11 +189,8 @@ class _Names:
 
 def _write_json(path: Path, content: Json) -> None:
     path.parent.mkdir(exist_ok=True)
-    with path.open("wb") as file:
-        # ASCII only: the loader opens the file in the encoding of its machine.
-        file.write(json.dumps(content).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    # ASCII only: the loader opens the file in the encoding of its machine.
+    path.write_bytes(json.dumps(content).encode())
 
 
 class _List:
@@ -211,8 +207,6 @@ class _List:
     def finish(self) -> None:
         """Close the list."""
         self._file.write(b"[]\n" if self._empty else b"\n]\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 def write_image(record: ImageRecord, name: str, split: str, where: Where) -> Json:
