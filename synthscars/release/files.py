@@ -34,6 +34,7 @@ _COLUMNS = tuple(dict.fromkeys(name.split(".")[0] for name in DESCRIPTIONS))
 _DERIVED = frozenset({"image", "rater_list"})
 """Columns that no record is made from: they are not read."""
 
+_FIX = "fetch or build it again"
 _SHARD_NAME = re.compile(r"(\w+)-[0-9]+-of-[0-9]+")
 
 
@@ -128,7 +129,11 @@ class RowReader:
 def opened(path: Path) -> Iterator[RowReader]:
     """Open a file to read its rows. Raises `FormatError` naming it if it is no file of a release."""
     with _parquet(path) as file:
-        yield RowReader(file, path)
+        try:
+            reader = RowReader(file, path)
+        except _damaged() as error:
+            raise FormatError(f"{path}: its columns cannot be read: {error}", fix=_FIX) from error
+        yield reader
 
 
 @contextmanager
@@ -138,9 +143,7 @@ def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         file = pq.ParquetFile(path)
     except _damaged() as error:
-        raise FormatError(
-            f"{path}: it cannot be read as Parquet: {error}", fix="fetch or build it again"
-        ) from error
+        raise FormatError(f"{path}: it cannot be read as Parquet: {error}", fix=_FIX) from error
     with file:
         yield file
 
@@ -202,7 +205,7 @@ def _names(schema: pa.Schema, column: str) -> list[Any] | None:
         for name in nested:
             feature = feature["feature"][name]
         names = feature["names"]
-    except (KeyError, TypeError, msgspec.DecodeError):
+    except (KeyError, TypeError, ValueError, msgspec.DecodeError):
         return None
     return names if isinstance(names, list) else None
 

@@ -1,5 +1,6 @@
 """A release as a format of `synthscars convert`: read, taken apart, written."""
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -284,6 +285,21 @@ def test_a_file_that_was_cut_short_is_named_and_the_others_are_read(release: Pat
     assert one.fix
     with pytest.raises(FormatError, match="train-00000"):
         list(read(path, Problems()))
+
+
+@given(st.lists(st.tuples(st.integers(1, 12_000), st.integers(0, 255)), min_size=1, max_size=4))
+@settings(max_examples=60)
+def test_bytes_overwritten_anywhere_raise_nothing_but_a_format_error(
+    tmp_path_factory: pytest.TempPathFactory, overwritten: list[tuple[int, int]]
+) -> None:
+    path = parquet(tmp_path_factory.mktemp("bytes"), [row(number) for number in range(4)])
+    content = bytearray(path.read_bytes())
+    for place, value in overwritten:  # from the end, where the file says what it holds
+        content[-min(place, len(content))] = value
+    path.write_bytes(content)
+    with contextlib.suppress(FormatError):
+        list(read(path, Problems()))
+    assert images_of(path)(MERGED[0].image_id) is None
 
 
 def test_a_damaged_row_group_costs_only_its_own_rows(
