@@ -35,6 +35,13 @@ _STRUCTURE[ord(",")] = True
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+class Item(NamedTuple):
+    """One item. offset: bytes before it in the file. content: the item without white space around it."""
+
+    offset: int
+    content: bytes
+
+
 class Block(NamedTuple):
     """Some whole items, one after another, as they stand in the file.
 
@@ -79,20 +86,26 @@ def read_blocks(
     yield from _last(rest, offset, name, decode, begun)
 
 
-def read_items(file: IO[bytes], name: str, *, size: int = BLOCK) -> Iterator[bytes]:
-    """The items of the list in a file, each as its own bytes. Raises `FormatError` as `read_blocks` does."""
+def read_items(file: IO[bytes], name: str, *, size: int = BLOCK) -> Iterator[Item]:
+    """The items of the list in a file. Raises `FormatError` as `read_blocks` does."""
     for block in read_blocks(file, name, size=size):
-        yield from split_block(block.content)
+        yield from split_block(block)
 
 
-def split_block(content: bytes) -> list[bytes]:
-    """The items of a block, each as its own bytes."""
+def split_block(block: Block) -> Iterator[Item]:
+    """The items of a block."""
+    content = block.content
     try:
-        return [bytes(raw) for raw in _decode_raw(b"[%b]" % content)]
+        items = [bytes(raw) for raw in _decode_raw(b"[%b]" % content)]
     except msgspec.DecodeError:
         commas = _Brackets().feed(content)[0]
         starts, ends = [0, *(comma + 1 for comma in commas)], [*commas, len(content)]
-        return [content[start:end].strip(_SPACE) for start, end in zip(starts, ends, strict=True)]
+        items = [content[start:end].strip(_SPACE) for start, end in zip(starts, ends, strict=True)]
+    at = 0
+    for item in items:
+        at = content.index(item, at)
+        yield Item(block.offset + at, item)
+        at += len(item)
 
 
 def open_plain(path: Path) -> IO[bytes]:

@@ -1,17 +1,19 @@
 """Label Studio's JSON: tasks with annotations, as its raw export gives them and its import takes them.
 
-A region of Label Studio is several result items that share an `id`: one with the polygon and its category,
-and one for each text or choice that belongs to it. The id is the only link between them. Polygons are in
-percent of the upright image.
+A region of Label Studio is several result items that share an `id`: one with the shape and its category, and
+one for each text or choice that belongs to it. The id is the only link between them. Coordinates are in
+percent of the upright image. Shapes that are no polygons become rings and are kept in `extra` as they were.
+
+Exports of other projects, which do not name images by our ids, are read as far as they say the same things:
+see `docs/formats.md`.
 
 An artifact of several rings is written as several regions, `ID`, `ID~2`, `ID~3`, …, with the same answers,
-and read back as one artifact as long as the answers are still the same.
+and read back as one artifact as long as the answers are still the same. What Label Studio has no place for is
+kept in the `meta` of each task.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -19,30 +21,27 @@ from urllib.parse import quote
 
 import msgspec
 
-from synthscars.converters.holds import everything_but
+from synthscars.converters.fields import own
+from synthscars.converters.holds import EVERYTHING, narrow
+from synthscars.converters.json_list import split_block
 from synthscars.converters.labelstudio_answers import ImageReader
+from synthscars.converters.labelstudio_export import Export, open_export
+from synthscars.converters.labelstudio_images import image_key
+from synthscars.converters.labelstudio_kept import KEY, OTHERS, keep, restored
+from synthscars.converters.labelstudio_quick import decode_task, decode_tasks, quick_records
 from synthscars.converters.labelstudio_tasks import Json, annotation, results, task, task_data
 from synthscars.converters.losses import Losses
-from synthscars.converters.pictures import NO_PICTURES, TargetPictures
+from synthscars.converters.pictures import NO_PICTURES, SourcePictures, TargetPictures
+from synthscars.converters.reading import Where, decode_json, plain, text
 from synthscars.problems import FormatError, Problems
 from synthscars.records import ImageRecord
-from synthscars.taxonomy import Taxonomy, load_taxonomy
+from synthscars.taxonomy import load_taxonomy
 
-HOLDS = everything_but(
-    "origin",
-    "caption",
-    "generation",
-    "group_id",
-    "split",
-    "source",
-    "license",
-    "extra",
-    "artifact.votes",
-    "artifact.agreement",
-    "artifact.extra",
+HOLDS = msgspec.structs.replace(
+    EVERYTHING,
     outlines="rounded",
-    regionless=False,
-    note="Raters without an account (rater-NUMBER) become predictions, which are nobody's answer when read.",
+    note="Raters without an account (rater-NUMBER) become predictions. Once somebody has answered in Label "
+    "Studio, those are nobody's answer, and votes, agreement and captions no longer hold.",
 )
 
 __all__ = ["HOLDS", "annotation", "read", "results", "task", "task_data", "write"]
@@ -52,61 +51,154 @@ def read(
     source: Path | IO[bytes] | Sequence[Any],
     problems: Problems,
     known: Mapping[str, ImageRecord] | None = None,
-    taxonomy: Taxonomy | None = None,
     *,
     images: Path | None = None,
 ) -> Iterator[ImageRecord]:
     """Read an export: one record per image, in the order of its first task.
 
-    source: a `.json` or `.json.zst` file, an open binary file, or the tasks themselves.
-    known: what is known about each image, by image id. Its upright size is used, its fields are kept, and a
-    task of any other image is set aside. Without it, the size in the task's data is used.
+    source: a `.json` or `.json.zst` file, an open binary file, or the tasks themselves. A file is never held
+    whole. known: what is known about each image, by image id. Its upright size is used, its fields are kept,
+    and a task of any other image is set aside. Without it, the task's data say what is known, and tasks of
+    other projects are read by the place of their image. images: the folder where such images are.
 
     `artifacts` holds the regions of all raters, `reviews` one answer per rater. Bad regions and tasks become
     problems; their raw items stay in `extra`. So do predictions, which are nobody's answer: one problem
-    (`task.predictions`) counts those that no rater confirmed. Raises `FormatError` if the file is no list of
-    tasks.
+    (`task.predictions`) counts those that no rater confirmed. Tasks that `write` made and nobody has answered
+    since are the records they were made of. Raises `FormatError` if the file is no list of tasks, or not
+    whole.
     """
-    name, tasks = _load(source)
-    by_image: dict[str, list[Json]] = {}
-    for number, entry in enumerate(tasks, start=1):
-        data = entry.get("data") if isinstance(entry, dict) else None
-        image_id = data.get("image_id") if isinstance(data, dict) else None
-        where = f"{name}, task {entry.get('id', number) if isinstance(entry, dict) else number}"
-        if isinstance(data, dict) and isinstance(data.get("file_name"), str) and data["file_name"]:
-            where += f", {data['file_name']}"
-        if not isinstance(image_id, str) or not image_id:
-            problems.add(
-                "task.no_image_id",
-                "the task's data name no image",
-                file=where,
-                fix="push images with `synthscars platform push`; tasks made by hand cannot be matched",
-            )
-        elif known is not None and image_id not in known:
-            problems.add(
+    if isinstance(source, Sequence):
+        reading = _Reading("tasks", problems, known, images)
+        yield from reading.given(source)
+    else:
+        name = source.name if isinstance(source, Path) else str(getattr(source, "name", "export"))
+        reading = _Reading(name, problems, known, images)
+        with open_export(source, name, reading.key) as export:
+            yield from reading.file(export)
+    reading.report()
+
+
+class _Reading:
+    """One export that is being read."""
+
+    def __init__(
+        self,
+        name: str,
+        problems: Problems,
+        known: Mapping[str, ImageRecord] | None,
+        images: Path | None,
+    ) -> None:
+        self.name = name
+        self.problems = problems
+        self.known = known
+        self.pictures = SourcePictures([images], "labelstudio")
+        self.unconfirmed: list[int] = []
+        self.tasks = 0
+
+    def key(self, data: Any) -> str:
+        """Which image a task's data name, `""` if none that could be used."""
+        return image_key(data, foreign=self.known is None)
+
+    def given(self, tasks: Sequence[Any]) -> Iterator[ImageRecord]:
+        """Read tasks that are in memory."""
+        by_image: dict[str, list[Any]] = {}
+        for number, each in enumerate(map(plain, tasks)):
+            key = self.key(each.get("data")) if isinstance(each, dict) else ""
+            by_image.setdefault(key or f"nothing {number}", []).append(each)
+        for found in by_image.values():
+            yield from self.image(found)
+
+    def file(self, export: Export) -> Iterator[ImageRecord]:
+        """Read tasks from a file: those that are as they should be quickly, every other with care."""
+        done: set[str] = set()
+        for block in export.blocks(decode_tasks):
+            items = None if block.decoded is not None else list(split_block(block))
+            quick = block.decoded if items is None else [_quick(item.content) for item in items]
+            for number, record in enumerate(quick_records(quick, self.known, export.repeated)):
+                if record is not None:
+                    self.tasks += 1
+                    yield record
+                    continue
+                items = items or list(split_block(block))
+                first = self._decoded(items[number].content)
+                key = self.key(first.get("data")) if isinstance(first, dict) else ""
+                if key not in done:
+                    later = export.later_tasks(key) if key else []
+                    done |= {key} if later else set()
+                    yield from self.image([first, *map(self._decoded, later)])
+
+    def _decoded(self, content: bytes) -> Any:
+        try:
+            return decode_json(content, self.name)
+        except FormatError as error:
+            return error
+
+    def image(self, tasks: list[Any]) -> Iterator[ImageRecord]:
+        """The record of the tasks of one image, none if that is to be set aside."""
+        self.tasks += len(tasks)
+        first = tasks[0]
+        data = first.get("data") if isinstance(first, dict) else None
+        key = self.key(data)
+        if not key:
+            self._set_aside(first)
+            return
+        about = self.known.get(key) if self.known is not None else None
+        if self.known is not None and about is None:
+            self.problems.add(
                 "task.unknown_image",
                 "the image is not in the workspace",
-                file=where,
-                image=image_id,
+                file=self._where(first),
+                image=key,
                 fix="ingest the image into this workspace, or delete the task",
             )
-        else:
-            by_image.setdefault(image_id, []).append(entry)
-    unconfirmed: list[int] = []
-    for image_id, found in by_image.items():
-        about = known[image_id] if known is not None else None
-        reader = ImageReader(name, image_id, found, about, problems, taxonomy or load_taxonomy())
+            return
+        if about is None and len(tasks) == 1:
+            record = restored(first, Where(self.problems, self._where(first), text(data.get("image_id"))))
+            if record is not None:
+                yield record
+                return
+        reader = ImageReader(self.name, tasks, about, self.problems, load_taxonomy(), self.pictures)
         yield reader.record()
-        unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
-    if unconfirmed:
-        problems.add(
-            "task.predictions",
-            f"{sum(unconfirmed)} regions of {len(unconfirmed)} images are only predictions, which nobody "
-            "confirmed; they are not read as artifacts",
-            severity="warning",
-            file=name,
-            fix="let raters confirm them in Label Studio; if the file was converted, use its source",
+        self.unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
+
+    def _where(self, entry: Any) -> str:
+        number = entry.get("id", self.tasks) if isinstance(entry, dict) else self.tasks
+        data = entry.get("data") if isinstance(entry, dict) else None
+        name = text(data.get("file_name")) if isinstance(data, dict) else ""
+        return f"{self.name}, task {number}{f', {name}' if name else ''}"
+
+    def _set_aside(self, entry: Any) -> None:
+        if isinstance(entry, FormatError):
+            what = f"the task is not JSON ({entry.message.removeprefix(self.name + ': ')})"
+            self.problems.add("task.not_json", what, file=self._where(entry), fix="export again")
+            return
+        self.problems.add(
+            "task.no_image_id" if self.known is not None else "task.no_image",
+            "the task's data name no image",
+            file=self._where(entry),
+            fix="push images with `synthscars platform push`; tasks made by hand cannot be matched"
+            if self.known is not None
+            else "tasks about anything else than images cannot be converted",
         )
+
+    def report(self) -> None:
+        """Tell what concerns the file as a whole."""
+        if self.unconfirmed:
+            self.problems.add(
+                "task.predictions",
+                f"{sum(self.unconfirmed)} regions of {len(self.unconfirmed)} images are only predictions, "
+                "which nobody confirmed; they are not read as artifacts",
+                severity="warning",
+                file=self.name,
+                fix="let raters confirm them in Label Studio; if the file was converted, use its source",
+            )
+
+
+def _quick(content: bytes) -> Any:
+    try:
+        return decode_task(content)
+    except msgspec.DecodeError:
+        return None
 
 
 def write(
@@ -120,8 +212,9 @@ def write(
     """Write records as tasks that Label Studio can import; returns how many.
 
     target: a `.json` or `.json.zst` file (written atomically) or an open binary file. image_url: where the
-    server finds the image; by default its file name under `/data/local-files/?d=images/`. What Label Studio
-    cannot hold is reported once per kind, as `loss.*`.
+    server finds the image; by default where it was in the project that it came from, else its file name under
+    `/data/local-files/?d=images/`. The whole record is kept in the tasks' `meta`: to have images annotated
+    without anything that biases the answers, push them instead.
     """
     count = 0
     losses = Losses(str(target) if isinstance(target, Path) else "tasks", problems)
@@ -129,10 +222,9 @@ def write(
     def lines(file: IO[bytes]) -> None:
         nonlocal count
         file.write(b"[")
-        for record in records:
-            url = image_url(record) if image_url else f"/data/local-files/?d=images/{quote(record.file_name)}"
+        for record in narrow(records, HOLDS, losses):
             file.write(b",\n" if count else b"\n")
-            file.write(msgspec.json.encode(task(record, url, problems, losses)))
+            file.write(msgspec.json.encode(_whole_task(record, image_url)))
             count += 1
         file.write(b"\n]\n")
 
@@ -154,56 +246,14 @@ def write(
     return count
 
 
-def _load(source: Path | IO[bytes] | Sequence[Any]) -> tuple[str, list[Any]]:
-    if isinstance(source, Path):
-        name, content = source.name, _bytes(source)
-    elif isinstance(source, Sequence):
-        return "tasks", _plain(list(source))
-    else:
-        name, content = str(getattr(source, "name", "export")), source.read()
-    try:
-        tasks = _decode(content)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(
-            f"{name}: {error}", fix="pull again, or export as JSON from Label Studio"
-        ) from error
-    if not isinstance(tasks, list):
-        raise FormatError(
-            f"{name}: not a list of tasks", fix="export as JSON from Label Studio, not JSON-MIN"
-        )
-    return name, tasks
-
-
-def _bytes(path: Path) -> bytes:
-    if path.suffix != ".zst":
-        return path.read_bytes()
-    import zstandard
-
-    try:
-        with path.open("rb") as file:
-            return zstandard.ZstdDecompressor().stream_reader(file).read()
-    except zstandard.ZstdError as error:
-        raise FormatError(f"{path}: {error}", fix="pull again, or restore the file from a backup") from error
-
-
-def _decode(content: bytes) -> Any:
-    try:
-        return msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        # The faster decoder refuses NaN and lone surrogates, which spoil one region, not the file.
-        return _plain(json.loads(content))
-
-
-def _plain(value: Any) -> Any:
-    """The same JSON with what no record can hold (NaN, lone surrogates, huge integers) turned into text."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(float("inf"))
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, dict):
-        return {_plain(str(key)): _plain(entry) for key, entry in value.items()}
-    return value if value is None or isinstance(value, bool) else str(value)
+def _whole_task(record: ImageRecord, image_url: Callable[[ImageRecord], str] | None) -> Json:
+    others = own(record.extra, OTHERS)
+    data, meta = own(others, "data"), own(others, "meta")
+    before = text(data.get("image"))
+    url = (
+        image_url(record) if image_url else before or f"/data/local-files/?d=images/{quote(record.file_name)}"
+    )
+    written = task(record, url)
+    written["data"] = {**data, **written["data"]}
+    written["meta"] = {**meta, KEY: keep(record, written)}
+    return written

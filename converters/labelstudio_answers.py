@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
-from synthscars.converters.labelstudio_results import (
-    REGION_TYPES,
-    Answers,
-    first_part,
-    is_number,
-    join_parts,
-)
+from synthscars.converters.labelstudio_images import OUR_DATA, find_image, image_url, name_in
+from synthscars.converters.labelstudio_kept import KEY, OTHERS, kept_fields
+from synthscars.converters.labelstudio_results import Answers, first_part, join_parts
+from synthscars.converters.labelstudio_shapes import shape_of
 from synthscars.converters.labelstudio_tasks import Json
+from synthscars.converters.pictures import SourcePictures
+from synthscars.converters.reading import Where, is_number, text, unknown_fields, whole
 from synthscars.problems import Problems, Severity
 from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.taxonomy import Taxonomy
@@ -24,33 +21,46 @@ from synthscars.taxonomy import Taxonomy
 UNDECIDED = "nothing drawn, and 'no visible artifact' not chosen"
 """The `skip_reason` in the extra of a review whose rater submitted an answer, and did not skip."""
 
-_PARSED = {"id", "result", "completed_by", "was_cancelled", "lead_time", "task", "project", "result_count"}
+_PARSED = {
+    *("id", "result", "completed_by", "was_cancelled", "lead_time", "task", "project", "result_count"),
+    # Names the account's address.
+    "created_username",
+}
+_PARSED_OF_DRAFTS = _PARSED - {"id", "result", "lead_time"} | {"user"}
 
 
 class ImageReader:
-    """Reads the tasks of one image; holds what every problem has to name."""
+    """Reads the tasks of one image; holds what every problem has to name.
+
+    tasks: their data name an image (`image_key`). known: what the workspace knows about it. pictures: finds
+    the file of an image that is known by its place only.
+    """
 
     def __init__(
         self,
         source: str,
-        image_id: str,
         tasks: list[Json],
         known: ImageRecord | None,
         problems: Problems,
         taxonomy: Taxonomy,
+        pictures: SourcePictures,
     ) -> None:
         data = tasks[0]["data"]
-        name = known.file_name if known else data.get("file_name")
-        self.where = f"{source}, task {tasks[0].get('id')}"
-        if name and isinstance(name, str):
-            self.where += f", {name}"
-        self.image_id = image_id
+        self.foreign = known is None and not text(data.get("image_id"))
+        name = known.file_name if known else text(data.get("file_name")) or name_in(image_url(data))
+        self.where = f"{source}, task {tasks[0].get('id')}{f', {name}' if name else ''}"
+        self.image_id = known.image_id if known else text(data.get("image_id"))
         self.tasks = tasks
         self.problems = problems
         self.taxonomy = taxonomy
         self.rejected: list[Json] = []
-        self.base = known or self._from_task()
         self.size_reported = False
+        self.base = known or self._from_task(name, pictures)
+        self.image_id = self.base.image_id
+
+    def at(self, region: str = "") -> Where:
+        """The place of a problem; region: the id of a region."""
+        return Where(self.problems, self.where, self.image_id, region and f"region {region}")
 
     def warn(
         self, code: str, what: str, *, fix: str, region: str = "", severity: Severity = "warning"
@@ -75,7 +85,7 @@ class ImageReader:
         if drafts:
             self.warn(
                 "draft.not_submitted",
-                f"{drafts} drafts were not submitted and are not read",
+                f"{drafts} drafts were not submitted; they are no answers, and are kept in extra",
                 fix="ask the raters to submit them",
                 severity="info",
             )
@@ -92,45 +102,57 @@ class ImageReader:
             artifacts += regions
         return msgspec.structs.replace(
             self.base,
-            status=_status(artifacts, reviews),
-            content_type=_agreed(reviews) or self.base.content_type,
+            status=status_of(artifacts, reviews),
+            content_type=agreed(reviews) or self.base.content_type,
             artifacts=tuple(artifacts),
             reviews=tuple(reviews),
             extra={**self.base.extra, **self._extra()},
         )
 
-    def _from_task(self) -> ImageRecord:
+    def _from_task(self, name: str, pictures: SourcePictures) -> ImageRecord:
         data = self.tasks[0]["data"]
-        width, height = _size(data.get("width")), _size(data.get("height"))
-        if not width or not height:
+        width, height = whole(data.get("width")), whole(data.get("height"))
+        told = width > 0 and height > 0
+        if not told:
             width, height = self._size_from_results()
-            severity: Severity = "warning" if width else "error"
+        image_id = self.image_id
+        if self.foreign:
+            name, found = find_image(image_url(data), (width, height), pictures, self.at())
+            image_id, width, height = found.image_id, found.width, found.height
+        elif not width:
+            found = pictures.find(name, self.at(), image_id=image_id)
+            width, height = found.width, found.height
+        if not width or not (told or self.foreign):
             self.warn(
                 "image.no_size",
                 "the task's data hold no size of the image",
-                fix="push the image with `synthscars platform push`, or write width and height into the data",
-                severity=severity,
+                fix="convert where the images are at hand, or write width and height into the data",
+                severity="warning" if width or self.foreign else "error",
             )
-        name = data.get("file_name")
-        return ImageRecord(
-            image_id=self.image_id,
-            file_name=name if isinstance(name, str) else _name_in(data.get("image")),
-            width=width,
-            height=height,
-        )
+        fields = kept_fields(self.tasks[0], self.at())
+        # Foreign fields of a task are written again; all of them, where none is ours.
+        others = {"data": unknown_fields(data, () if self.foreign else OUR_DATA)}
+        meta = self.tasks[0].get("meta")
+        others["meta"] = unknown_fields(meta, (KEY,)) if isinstance(meta, dict) else {}
+        others = {key: value for key, value in others.items() if value}
+        if others:
+            fields["extra"] = {**fields.get("extra", {}), OTHERS: others}
+        return ImageRecord(image_id=image_id, file_name=name, width=width, height=height, **fields)
 
     def _size_from_results(self) -> tuple[int, int]:
         for item in self._items("annotations"):
-            width, height = _size(item.get("original_width")), _size(item.get("original_height"))
+            width, height = whole(item.get("original_width")), whole(item.get("original_height"))
             if width and height:
                 return width, height
         return 0, 0
 
     def _extra(self) -> Json:
+        drafts = [unknown_fields(draft, _PARSED_OF_DRAFTS) for draft in self._listed("drafts")]
         found = {
             "label_studio_tasks": [task.get("id") for task in self.tasks],
             "rejected_regions": self.rejected,
             "predictions": self._listed("predictions"),
+            "drafts": [_nameless(draft) for draft in drafts],
         }
         return {key: value for key, value in found.items() if value}
 
@@ -146,7 +168,7 @@ class ImageReader:
             (number, item["id"])
             for number, one in enumerate(self._listed("predictions"))
             for item in _dicts(one.get("result"))
-            if isinstance(item.get("id"), str) and item.get("type") in REGION_TYPES
+            if isinstance(item.get("id"), str) and shape_of(item)
         }
         # The parts of one artifact (`ID~2`) count once, as they did when it was written.
         whole = {(one, name) for one, name in predicted if (one, first_part(name)) not in predicted}
@@ -163,7 +185,8 @@ class ImageReader:
     def _by_rater(self) -> dict[str, list[Json]]:
         raters: dict[str, list[Json]] = {}
         for task in self.tasks:
-            given = task.get("annotations", [])
+            # Before version 1.0 they were `completions`.
+            given = task.get("annotations", task.get("completions", []))
             if not isinstance(given, list):
                 self.warn(
                     "task.bad_annotations",
@@ -204,7 +227,7 @@ class ImageReader:
         *earlier, latest = sorted(given, key=_precedence)
         extra: Json = {
             "annotation_id": latest.get("id"),
-            **{key: value for key, value in latest.items() if key not in _PARSED and value not in (None, {})},
+            **_nameless({key: value for key, value in latest.items() if value not in (None, {})}, _PARSED),
         }
         if earlier:
             which = "the ground truth" if latest.get("ground_truth") is True else "the latest"
@@ -221,6 +244,8 @@ class ImageReader:
             review = Review(rater_id=rater_id, status="skipped", seconds=_seconds(latest), extra=extra)
             return review, []
         answers = Answers(self, rater_id, items)
+        if answers.relations:
+            extra["relations"] = answers.relations
         if answers.other:
             extra["other_results"] = answers.other
         artifacts = join_parts(answers.artifacts)
@@ -276,7 +301,8 @@ class ImageReader:
             )
 
 
-def _status(artifacts: Sequence[Artifact], reviews: Sequence[Review]) -> Status:
+def status_of(artifacts: Sequence[Artifact], reviews: Sequence[Review]) -> Status:
+    """The state of an image by what all its raters drew and answered."""
     if artifacts:
         return "annotated"
     if not reviews:
@@ -286,13 +312,8 @@ def _status(artifacts: Sequence[Artifact], reviews: Sequence[Review]) -> Status:
     return "clean" if "clean" in statuses and "annotated" not in statuses else "skipped"
 
 
-def _name_in(url: Any) -> str:
-    """The name of the image's file on the server: tasks that `push` made do not hold the original one."""
-    found = parse_qs(url.partition("?")[2]).get("d", []) if isinstance(url, str) else []
-    return PurePosixPath(found[0]).name if found else ""
-
-
-def _agreed(reviews: Sequence[Review]) -> str | None:
+def agreed(reviews: Sequence[Review]) -> str | None:
+    """The content type that all who named one agree on."""
     found = {review.content_type for review in reviews if review.content_type}
     return found.pop() if len(found) == 1 else None
 
@@ -317,5 +338,9 @@ def _dicts(value: Any) -> list[Json]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def _size(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**6 else 0
+def _nameless(values: Json, without: Iterable[str] = ()) -> Json:
+    """The fields without people's names and addresses, which snapshots put where exports have a number."""
+    return {
+        key: value.get("id") if isinstance(value, dict) and "email" in value else value
+        for key, value in unknown_fields(values, without).items()
+    }

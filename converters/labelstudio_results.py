@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from synthscars.converters.labelstudio_shapes import geometry_of, item_rings, shape_of
 from synthscars.converters.labelstudio_tasks import (
     CATEGORY,
     CONTENT_TYPE,
@@ -19,6 +19,7 @@ from synthscars.converters.labelstudio_tasks import (
     SUBTYPE_PREFIX,
     Json,
 )
+from synthscars.converters.reading import classify, read_label
 from synthscars.geometry import UNUSABLE, ring_faults
 from synthscars.problems import Severity
 from synthscars.records import Artifact, Ring
@@ -26,9 +27,7 @@ from synthscars.records import Artifact, Ring
 if TYPE_CHECKING:
     from synthscars.converters.labelstudio_answers import ImageReader
 
-_PART = re.compile(r"(?P<id>.+)~([2-9]|[1-9]\d+)")
-REGION_TYPES = ("polygonlabels", "polygon")
-"""Types of the result items that hold the outline of a region."""
+_PART = re.compile(r"(?P<id>.+)~([2-9]|[1-9]\d+)", re.ASCII)
 
 _GEOMETRY_FIXES = {
     "polygon.outside": "it is kept; draw it within the picture in Label Studio, pull again",
@@ -53,6 +52,7 @@ class Answers:
         self.reader = reader
         self.rater_id = rater_id
         self.artifacts: list[Artifact] = []
+        self.relations: list[Json] = []
         self.other: list[Any] = []
         self.rejected = 0
         self.no_artifact = False
@@ -69,17 +69,35 @@ class Answers:
             self.other.append(items)
             self.rejected += 1
             return
-        for item in items:
+        for number, item in enumerate(items):
             if not isinstance(item, dict):
                 self._keep(item, "a result item is not an object", severity="error")
+            elif item.get("type") == "relation":
+                self.relations.append(item)
             elif not self._about_the_image(item):
-                region_id = item.get("id")
-                if isinstance(region_id, str) and region_id and item.get("type") != "relation":
+                region_id = item.get("id") or (f"item-{number}" if shape_of(item) else None)
+                if isinstance(region_id, str):
                     regions.setdefault(region_id, []).append(item)
                 else:
                     self._keep(item, f"{item.get('type', 'an item without a type')} cannot be held")
+        self._explaining = self._only_control(regions, "textarea")
+        self._classing = self._only_control(regions, "choices")
         for region_id, belonging in regions.items():
             self._region(region_id, belonging)
+
+    def _only_control(self, regions: dict[str, list[Json]], kind: str) -> str:
+        """The one control of a kind that another project asks of regions; `""` if none, several, or ours."""
+        if not self.reader.foreign:
+            return ""
+        names = {
+            item["from_name"]
+            for items in regions.values()
+            if any(map(shape_of, items))
+            for item in items
+            if item.get("type") == kind and isinstance(item.get("from_name"), str)
+        }
+        ours = any(name in (PHRASE, EXPLANATION) or name.startswith(SUBTYPE_PREFIX) for name in names)
+        return names.pop() if len(names) == 1 and not ours else ""
 
     def _keep(self, item: Any, what: str, region: str = "", severity: Severity = "warning") -> None:
         self.reader.warn(
@@ -114,25 +132,28 @@ class Answers:
         return True
 
     def _region(self, region_id: str, items: list[Json]) -> None:
-        shapes = [item for item in items if item.get("type") in REGION_TYPES]
+        drawn = [item for item in items if shape_of(item)]
+        # An item that only names labels repeats the shape of another.
+        shapes = [item for item in drawn if item.get("type") != "labels"] or drawn
         if not shapes:
             kinds = ", ".join(sorted({str(item.get("type")) for item in items}))
-            # Whoever drew a brush stroke, or described a region that is gone, did not find the image clean.
+            # Whoever drew a key point, or described a region that is gone, did not find the image clean.
             lost = any(map(_is_of_a_region, items))
             for item in items:
-                what = f"{kinds} without a polygon cannot be held"
+                what = f"{kinds} without a shape that has an area cannot be held"
                 self._keep(item, what, region_id, severity="error" if lost else "warning")
             self.rejected += lost
             return
-        ring = _ring(shapes[0], *self._size)
-        if len(shapes) > 1 and any(shape.get("value") != shapes[0].get("value") for shape in shapes[1:]):
-            ring = "two regions share its id"
-        faults = [] if isinstance(ring, str) else list(ring_faults(ring, *self._size))
-        ring = next((what for code, what in faults if code in UNUSABLE), ring)
-        if isinstance(ring, str):
+        shape = shapes[0]
+        rings = item_rings(shape, *self._size)
+        if any(geometry_of(other) != geometry_of(shape) for other in shapes[1:]):
+            rings = "two regions share its id"
+        faults = [] if isinstance(rings, str) else [fault for ring in rings for fault in self._faults(ring)]
+        rings = next((what for code, what in faults if code in UNUSABLE), rings)
+        if isinstance(rings, str):
             self.reader.warn(
                 "region.bad_polygon",
-                f"{self.rater_id}: {ring}",
+                f"{self.rater_id}: {rings}",
                 region=region_id,
                 fix="draw the region again in Label Studio and pull again; its raw form is kept in extra",
                 severity="error",
@@ -142,31 +163,54 @@ class Answers:
             return
         for code, what in faults:
             self.reader.warn(code, f"{self.rater_id}: {what}", region=region_id, fix=_GEOMETRY_FIXES[code])
-        self.reader.check_size(shapes[0])
-        self.artifacts.append(self._artifact(region_id, ring, shapes[0], items))
+        self.reader.check_size(shape)
+        self.artifacts.append(self._artifact(region_id, rings, shape, drawn, items))
 
-    def _artifact(self, region_id: str, ring: Ring, shape: Json, items: list[Json]) -> Artifact:
+    def _faults(self, ring: Ring) -> list[tuple[str, str]]:
+        return list(ring_faults(ring, *self._size))
+
+    def _artifact(
+        self, region_id: str, rings: tuple[Ring, ...], shape: Json, drawn: list[Json], items: list[Json]
+    ) -> Artifact:
         extra = {key: value for key, value in shape.items() if key not in _REGION_KEYS}
         if extra.get("origin") == "manual":
             del extra["origin"]
         if shape.get("image_rotation"):
             extra["image_rotation"] = shape["image_rotation"]
-            self.reader.warn(
-                "region.rotated",
-                "the picture was turned while the region was drawn",
-                region=region_id,
-                fix="check that the region lies where it should, and draw it again if not",
-            )
+        if shape_of(shape) != "polygon":
+            extra |= {"shape": shape_of(shape), "item": shape}
         texts = {PHRASE: "", EXPLANATION: ""}
         subtypes: list[str] = []
+        labels = list(dict.fromkeys(label for item in drawn for label in _labels(item)))
         for item in items:
-            control = item.get("from_name")
-            if isinstance(control, str) and control in texts and item.get("type") == "textarea":
+            control, kind = item.get("from_name"), item.get("type")
+            if isinstance(control, str) and control in texts and kind == "textarea":
                 texts[control] = "\n".join(_strings(item, "text"))
             elif isinstance(control, str) and control.startswith(SUBTYPE_PREFIX.rstrip("_")):
                 subtypes += _strings(item, "choices")
-            elif item.get("type") not in REGION_TYPES:
+            elif kind == "textarea" and control == self._explaining:
+                texts[EXPLANATION] = "\n".join(_strings(item, "text"))
+                extra["explained_in"] = control
+            elif kind == "choices" and control == self._classing and _known(_strings(item, "choices")):
+                # What the region is labelled with says more about it than the choice.
+                labels = labels if _known(labels) else _strings(item, "choices")
+            elif not shape_of(item):
                 self._keep(item, f"the control {control!r} is not known", region_id)
+        if not self.reader.foreign:
+            self._report_missing(texts, region_id)
+        category, subtype = self._classes(labels, subtypes, region_id, extra)
+        return Artifact(
+            artifact_id=region_id,
+            category=category,
+            subtype=subtype,
+            polygons=rings,
+            phrase=texts[PHRASE],
+            explanation=texts[EXPLANATION],
+            rater_id=self.rater_id,
+            extra=extra,
+        )
+
+    def _report_missing(self, texts: dict[str, str], region_id: str) -> None:
         for control, text in texts.items():
             if not text:
                 self.reader.warn(
@@ -175,9 +219,18 @@ class Answers:
                     region=region_id,
                     fix="ask the rater",
                 )
-        labels = _strings(shape, "polygonlabels")
+
+    def _classes(
+        self, labels: list[str], subtypes: list[str], region_id: str, extra: Json
+    ) -> tuple[str | None, str | None]:
+        """Category and subtype. A label may also be the name of a subtype, as in other projects."""
         taxonomy = self.reader.taxonomy
-        category = self._one(labels, _ids(taxonomy.categories), CATEGORY, region_id, extra)
+        if len(labels) == 1:
+            category, implied, kept = read_label(labels[0], self.reader.at(region_id))
+            extra |= kept
+            subtypes = subtypes or ([implied] if implied else [])
+        else:
+            category = self._one(labels, _ids(taxonomy.categories), CATEGORY, region_id, extra)
         subtype = self._one(subtypes, _ids(taxonomy.subtypes), "subtype", region_id, extra)
         if category and subtype and all(each.id != subtype for each in taxonomy.subtypes_of(category)):
             self.reader.warn(
@@ -186,16 +239,7 @@ class Answers:
                 region=region_id,
                 fix="ask the rater",
             )
-        return Artifact(
-            artifact_id=region_id,
-            category=category,
-            subtype=subtype,
-            polygons=(ring,),
-            phrase=texts[PHRASE],
-            explanation=texts[EXPLANATION],
-            rater_id=self.rater_id,
-            extra=extra,
-        )
+        return category, subtype
 
     def _one(
         self, chosen: list[str], ids: dict[str, str], kind: str, region_id: str, extra: Json
@@ -204,7 +248,7 @@ class Answers:
         if len(known) != 1 or len(chosen) != 1:
             if chosen:
                 extra[f"{kind}_choices"] = chosen
-            if chosen or kind == CATEGORY:
+            if chosen or (kind == CATEGORY and not self.reader.foreign):
                 said = f"chose {', '.join(chosen)}" if chosen else "chose none"
                 used = known[0] if known else "unknown"
                 self.reader.warn(
@@ -227,7 +271,7 @@ def join_parts(artifacts: list[Artifact]) -> list[Artifact]:
     joined: dict[str, Artifact] = {}
     for artifact in artifacts:
         first = joined.get(first_part(artifact.artifact_id) or "")
-        if first is not None and _answers_of(first) == _answers_of(artifact):
+        if first is not None and _is_part_of(first, artifact):
             joined[first.artifact_id] = msgspec.structs.replace(
                 first, polygons=first.polygons + artifact.polygons
             )
@@ -236,28 +280,23 @@ def join_parts(artifacts: list[Artifact]) -> list[Artifact]:
     return list(joined.values())
 
 
+def _is_part_of(first: Artifact, artifact: Artifact) -> bool:
+    # Only polygons are written in parts.
+    polygons = "shape" not in first.extra and "shape" not in artifact.extra
+    return polygons and _answers_of(first) == _answers_of(artifact)
+
+
 def _answers_of(artifact: Artifact) -> tuple[object, ...]:
     return artifact.category, artifact.subtype, artifact.phrase, artifact.explanation
 
 
-def _ring(item: Json, width: int, height: int) -> Ring | str:
-    """The polygon of a result item in pixels of the upright image, or what is wrong with it."""
-    value = item.get("value")
-    points = value.get("points") if isinstance(value, dict) else None
-    if not isinstance(points, list):
-        return "it has no list of points"
-    flat: list[float] = []
-    for point in points:
-        if not isinstance(point, list) or len(point) != 2 or not all(is_number(part) for part in point):
-            return f"{str(point)[:60]} is not a point"
-        flat += (point[0] * width / 100, point[1] * height / 100)
-    if len(points) < 3:
-        return f"it has {len(points)} points, a polygon needs 3"
-    if not width or not height:
-        return "the size of the image is not known"
-    if not all(math.isfinite(number) for number in flat):
-        return "a coordinate is not a finite number"
-    return tuple(flat)
+def _labels(item: Json) -> list[str]:
+    named = _strings(item, str(item.get("type")))
+    return named or _strings(item, "labels")
+
+
+def _known(labels: list[str]) -> bool:
+    return any(classify(label)[0] for label in labels)
 
 
 def _strings(item: Json, field: str) -> list[str]:
@@ -280,8 +319,3 @@ def _is_of_a_region(item: Json) -> bool:
 def _ids(entries: Sequence[Any]) -> dict[str, str]:
     """Ids by id and by name, because a config made by hand may lack the aliases."""
     return {name.casefold(): entry.id for entry in entries for name in (entry.name, entry.id)}
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number that arithmetic cannot make infinite."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

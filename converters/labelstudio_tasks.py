@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from synthscars.converters.losses import Losses
+from synthscars.converters.labelstudio_shapes import geometry_of, item_rings
 from synthscars.problems import Problems
-from synthscars.records import Artifact, ImageRecord, Review, Ring
+from synthscars.records import Artifact, ImageRecord, Review
 
 # Names of the controls in annotation_configs/label_config.xml.
 IMAGE = "image"
@@ -23,9 +23,9 @@ NO_ARTIFACT = "no_visible_artifact"
 
 Json = dict[str, Any]
 
-_RATER = re.compile(r"rater-(\d+)")
+_RATER = re.compile(r"rater-(0|[1-9][0-9]{0,17})")
 # Of an artifact's other fields, those that are Label Studio's own.
-_KEPT = frozenset({"origin", "meta", "score", "parentID"})
+_KEPT = frozenset({"origin", "meta", "score", "parentID", "image_rotation"})
 
 
 def task_data(record: ImageRecord, image_url: str) -> Json:
@@ -41,30 +41,49 @@ def task_data(record: ImageRecord, image_url: str) -> Json:
     }
 
 
-def task(record: ImageRecord, image_url: str, problems: Problems, losses: Losses | None = None) -> Json:
+def task(record: ImageRecord, image_url: str, problems: Problems | None = None) -> Json:
     """One task with an annotation per rater; artifacts of raters without an account become predictions.
 
-    What would not come back, an artifact without a polygon or a finding without a region, is reported; fields
-    that Label Studio has no place for are counted in `losses`. The data hold the file's name too.
+    The data hold the file's name too. problems: told what such a task cannot give back: an artifact without a
+    polygon, a finding without a region.
     """
     reviews = {review.rater_id: review for review in record.reviews}
-    raters = dict.fromkeys((*reviews, *(artifact.rater_id for artifact in record.artifacts)))
-    _report_losses(record, problems)
-    if losses is not None:
-        _count_losses(record, losses)
+    if problems is not None:
+        _report_losses(record, problems)
     annotations: list[Json] = []
     predictions: list[Json] = []
-    for rater_id in raters:
+    for rater_id, account, version in answerers(record):
         regions = [artifact for artifact in record.artifacts if artifact.rater_id == rater_id]
         review = reviews.get(rater_id) or Review(rater_id=rater_id, status="annotated")
-        account = _RATER.fullmatch(rater_id)
-        if account:
-            annotations.append(annotation(int(account[1]), review, regions, record.width, record.height))
+        if account is not None:
+            annotations.append(annotation(account, review, regions, record.width, record.height))
         else:
             items = results(regions, review, record.width, record.height)
-            predictions.append({"model_version": rater_id or "synthscars", "result": items})
+            predictions.append({"model_version": version, "result": items})
     data = {**task_data(record, image_url), "file_name": record.file_name}
     return {"data": data, "annotations": annotations, "predictions": predictions}
+
+
+def answerers(record: ImageRecord) -> list[tuple[str, int | None, str]]:
+    """Everybody who drew or answered: rater, account, and without one the version of a prediction.
+
+    An account is `rater-NUMBER`. The versions in one task differ.
+    """
+    raters = (review.rater_id for review in record.reviews)
+    found: list[tuple[str, int | None, str]] = []
+    versions: set[str] = set()
+    for rater_id in dict.fromkeys((*raters, *(artifact.rater_id for artifact in record.artifacts))):
+        account = _RATER.fullmatch(rater_id)
+        if account:
+            found.append((rater_id, int(account[1]), ""))
+            continue
+        names = itertools.chain(
+            [rater_id or "synthscars"], (f"synthscars-{number}" for number in itertools.count(2))
+        )
+        version = next(name for name in names if name not in versions)
+        versions.add(version)
+        found.append((rater_id, None, version))
+    return found
 
 
 def _report_losses(record: ImageRecord, problems: Problems) -> None:
@@ -90,58 +109,14 @@ def _report_losses(record: ImageRecord, problems: Problems) -> None:
         lost("status.no_rater", f"it is {record.status}, but nobody said so: written as not looked at")
 
 
-def _count_losses(record: ImageRecord, losses: Losses) -> None:
-    artifacts = record.artifacts
-    known = {review.content_type for review in record.reviews if _RATER.fullmatch(review.rater_id)}
-    fields: dict[str, tuple[int, str]] = {
-        "votes": (
-            sum(each.votes is not None or each.agreement is not None for each in artifacts),
-            "artifacts' votes",
-        ),
-        "generation": (record.generation is not None, "generation metadata"),
-        "caption": (bool(record.caption), "captions"),
-        "group_id": (bool(record.group_id), "groups"),
-        "split": (bool(record.split), "splits"),
-        "source": (bool(record.source), "sources"),
-        "license": (bool(record.license), "licences"),
-        "origin": (record.origin == "real", "real images, written like synthetic ones"),
-        "content_type": (
-            record.content_type is not None and record.content_type not in known,
-            "content types that no rater with an account chose",
-        ),
-        "extra": (
-            bool(record.extra) + sum(bool(set(each.extra) - _KEPT) for each in artifacts),
-            "images and artifacts with fields of other formats",
-        ),
-    }
-    for field, (times, what) in fields.items():
-        losses.count(field, what, record, int(times))
-    losses.count(
-        "rater",
-        "regions without a rater with an account (rater-NUMBER) became predictions",
-        record,
-        sum(len(each.polygons) > 0 for each in artifacts if not _RATER.fullmatch(each.rater_id)),
-        fix="they come back only once a rater confirms them in Label Studio: keep the records as well",
-    )
-    losses.count(
-        "review",
-        "answers of raters without an account (rater-NUMBER) became predictions",
-        record,
-        sum(not _RATER.fullmatch(each.rater_id) for each in record.reviews),
-    )
-
-
 def annotation(
     completed_by: int, review: Review, artifacts: Sequence[Artifact], width: int, height: int
 ) -> Json:
     """One rater's answer as Label Studio's API takes it. width, height: the upright image's, in pixels."""
     # With a reason it is we who could make nothing of an answer that was submitted.
     skipped = review.status == "skipped" and "skip_reason" not in review.extra
-    body: Json = {
-        "completed_by": completed_by,
-        "was_cancelled": skipped,
-        "result": [] if skipped else results(artifacts, review, width, height),
-    }
+    items = _raw_items(review, "result") if skipped else results(artifacts, review, width, height)
+    body: Json = {"completed_by": completed_by, "was_cancelled": skipped, "result": items}
     if review.seconds is not None:
         body["lead_time"] = review.seconds
     for key, value in review.extra.items():
@@ -153,7 +128,10 @@ def annotation(
 
 
 def results(artifacts: Sequence[Artifact], review: Review | None, width: int, height: int) -> list[Json]:
-    """The result items of some artifacts and, if there is a review, of its answers about the whole image."""
+    """The result items of some artifacts and, if there is a review, of its answers about the whole image.
+
+    Relations and items that were not understood when they were read are written again.
+    """
     items: list[Json] = []
     taken = {artifact.artifact_id for artifact in artifacts}
     for artifact in artifacts:
@@ -161,8 +139,8 @@ def results(artifacts: Sequence[Artifact], review: Review | None, width: int, he
         parts = (f"{artifact.artifact_id}~{number}" for number in itertools.count(2))
         free = (part for part in parts if part not in taken)
         ids = itertools.chain([artifact.artifact_id], free)
-        for ring in artifact.polygons:
-            items += _region_items(artifact, next(ids), ring, width, height)
+        for shape in _shapes(artifact, width, height):
+            items += _region_items(artifact, next(ids), shape)
     if review is not None:
         if review.status == "clean":
             items.append(_item("image-no-artifact", NO_ARTIFACT, "choices", {"choices": [NO_ARTIFACT]}))
@@ -172,22 +150,59 @@ def results(artifacts: Sequence[Artifact], review: Review | None, width: int, he
             )
         if review.scene:
             items.append(_item("image-scene", SCENE, "textarea", {"text": [review.scene]}))
+        items += _raw_items(review, "relations") + _raw_items(review, "other_results")
     return items
 
 
-def _region_items(artifact: Artifact, region_id: str, ring: Ring, width: int, height: int) -> Iterator[Json]:
-    points = [[x * 100 / width, y * 100 / height] for x, y in zip(ring[::2], ring[1::2], strict=True)]
-    shape = {"points": points, "closed": True}
-    size = {"original_width": width, "original_height": height, "image_rotation": 0}
-    kept = {key: value for key, value in artifact.extra.items() if key in _KEPT}
-    labels = {"polygonlabels": [artifact.category]} if artifact.category else {}
-    yield {**_item(region_id, CATEGORY, "polygonlabels", {**shape, **labels}), **size, **kept}
+def region_count(artifact: Artifact, width: int, height: int) -> int:
+    """As how many regions an artifact is written: one for each ring, or one of the shape it was drawn in."""
+    return sum(1 for _ in _shapes(artifact, width, height))
+
+
+def _shapes(artifact: Artifact, width: int, height: int) -> Iterator[Json]:
+    """The items that hold the outline, without id, labels and texts."""
+    drawn = artifact.extra.get("item")
+    if (
+        isinstance(drawn, dict)
+        and artifact.polygons
+        and item_rings(drawn, width, height) == artifact.polygons
+    ):
+        yield {**drawn, "value": geometry_of(drawn)}
+        return
+    for ring in artifact.polygons:
+        points = [[x * 100 / width, y * 100 / height] for x, y in zip(ring[::2], ring[1::2], strict=True)]
+        yield {
+            **_item("", CATEGORY, "polygonlabels", {"points": points, "closed": True}),
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            **{key: value for key, value in artifact.extra.items() if key in _KEPT},
+        }
+
+
+def _region_items(artifact: Artifact, region_id: str, shape: Json) -> Iterator[Json]:
+    kind = str(shape["type"])
+    label = artifact.category or artifact.extra.get("label")
+    field = kind if kind.endswith("labels") else "labels"
+    yield {**shape, "id": region_id, "value": {**shape["value"], **({field: [label]} if label else {})}}
+    if label and field != kind:
+        yield {**shape, "id": region_id, "type": field, "value": {**shape["value"], field: [label]}}
+    # Every answer repeats the shape, as the page writes it, except for masks, which may be large.
+    repeated = {key: part for key, part in shape["value"].items() if key not in ("rle", "imageDataURL")}
+    size = {
+        key: shape[key] for key in ("original_width", "original_height", "image_rotation") if key in shape
+    }
     for control, text in ((PHRASE, artifact.phrase), (EXPLANATION, artifact.explanation)):
         if text:
-            yield {**_item(region_id, control, "textarea", {**shape, "text": [text]}), **size}
+            yield {**_item(region_id, control, "textarea", {**repeated, "text": [text]}), **size}
     if artifact.subtype:
         control = f"{SUBTYPE_PREFIX}{artifact.category or ''}"
-        yield {**_item(region_id, control, "choices", {**shape, "choices": [artifact.subtype]}), **size}
+        yield {**_item(region_id, control, "choices", {**repeated, "choices": [artifact.subtype]}), **size}
+
+
+def _raw_items(review: Review, field: str) -> list[Json]:
+    found = review.extra.get(field)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _item(region_id: str, control: str, kind: str, value: Json) -> Json:

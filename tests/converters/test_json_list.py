@@ -40,7 +40,7 @@ LISTS = st.lists(VALUES, max_size=12) | st.lists(TASKS, max_size=12)
 
 
 def items_in(content: bytes, size: int = 1 << 20) -> list[Any]:
-    return [json.loads(item) for item in read_items(io.BytesIO(content), "some.json", size=size)]
+    return [json.loads(item.content) for item in read_items(io.BytesIO(content), "some.json", size=size)]
 
 
 @settings(max_examples=200)
@@ -60,11 +60,13 @@ def test_blocks_stand_where_they_say(values: list[Any], size: int) -> None:
     found: list[Any] = []
     for block in read_blocks(io.BytesIO(content), "some.json", size=size):
         assert content[block.offset : block.offset + len(block.content)] == block.content
-        items = split_block(block.content)
+        items = list(split_block(block))
         assert items
+        for item in items:
+            assert content[item.offset : item.offset + len(item.content)] == item.content
         if block.decoded is not None:
-            assert [bytes(raw) for raw in block.decoded] == items
-        found += map(json.loads, items)
+            assert [bytes(raw) for raw in block.decoded] == [item.content for item in items]
+        found += [json.loads(item.content) for item in items]
     assert json.dumps(found) == json.dumps(values)
 
 
@@ -115,9 +117,9 @@ def test_an_empty_list_has_no_items(content: bytes, size: int) -> None:
 def test_an_item_that_is_no_json_costs_itself_only() -> None:
     content = b'[{"id": 1}, {"id": 2,, "x": [1 2]}, {"id": 3}]'
     first, second, third = read_items(io.BytesIO(content), "some.json", size=8)
-    assert (json.loads(first), json.loads(third)) == ({"id": 1}, {"id": 3})
+    assert (json.loads(first.content), json.loads(third.content)) == ({"id": 1}, {"id": 3})
     with pytest.raises(ValueError, match="property name"):
-        json.loads(second)
+        json.loads(second.content)
 
 
 def hostile(size: int) -> bytes:

@@ -374,25 +374,34 @@ def test_whoever_drew_and_chose_that_nothing_is_there_did_not_find_the_image_cle
     assert "annotation.contradiction" in codes(problems)
 
 
-def test_what_cannot_be_held_is_reported_and_kept_raw() -> None:
+def test_what_cannot_be_held_is_reported_kept_raw_and_written_again() -> None:
     task = annotated()
-    brush = {"id": "b1", "type": "brushlabels", "from_name": "brush", "value": {"format": "rle", "rle": [1]}}
-    relation = {"type": "relation", "from_id": "r1", "to_id": "b1", "direction": "right"}
-    items_of(task).extend([brush, relation])
+    size = {"original_width": 200, "original_height": 100, "image_rotation": 0}
+    point = {"id": "k1", "type": "keypointlabels", "from_name": "kp", **size, "value": {"x": 1, "y": 2}}
+    rating = {"id": "q", "type": "rating", "from_name": "beauty", "value": {"rating": 3}}
+    items_of(task).extend([point, rating])
     record, problems = read_one(task)
     assert record.artifacts == (HAND,)
     assert codes(problems) == ["result.not_read", "result.not_read"]
-    kept = record.reviews[0].extra["other_results"]
-    assert {json.dumps(item, sort_keys=True) for item in kept} == {
-        json.dumps(item, sort_keys=True) for item in (brush, relation)
-    }
+    assert record.reviews[0].extra["other_results"] == [point, rating]
+    assert items_of(task_of(record)) == items_of(task)
+
+
+def test_relations_between_regions_are_kept_and_written_again() -> None:
+    task = annotated()
+    relation = {"type": "relation", "from_id": "r1", "to_id": "r1", "direction": "right", "labels": ["of"]}
+    items_of(task).append(relation)
+    record, problems = read_one(task)
+    assert not len(problems)
+    assert record.reviews[0].extra["relations"] == [relation]
+    assert items_of(task_of(record)) == items_of(task)
 
 
 @pytest.mark.parametrize(
     "item",
     [
         # As the page writes them: whatever belongs to a region has the image's size.
-        {"type": "brushlabels", "from_name": "brush", "original_width": 200, "value": {"rle": [1]}},
+        {"type": "keypointlabels", "from_name": "point", "original_width": 200, "value": {"x": 1, "y": 2}},
         {"type": "textarea", "from_name": "phrase", "value": {"text": ["the left hand"]}},
         {"type": "choices", "from_name": "subtype_structure", "value": {"choices": ["deformed"]}},
     ],
@@ -505,47 +514,104 @@ def test_tasks_that_name_no_image_or_an_unknown_one_are_set_aside_with_a_problem
 
 
 def test_raters_without_an_account_become_predictions() -> None:
-    model = msgspec.structs.replace(HAND, rater_id="legion")
+    drawn = [
+        msgspec.structs.replace(HAND, rater_id=name) for name in ("legion", "", "rater-03", "synthscars")
+    ]
     problems = Problems()
-    task = labelstudio.task(msgspec.structs.replace(BASE, artifacts=(model,)), "/data/a.png", problems)
+    task = labelstudio.task(msgspec.structs.replace(BASE, artifacts=tuple(drawn)), "/data/a.png", problems)
     assert task["annotations"] == []
-    assert task["predictions"][0]["model_version"] == "legion"
+    versions = [one["model_version"] for one in task["predictions"]]
+    assert versions == ["legion", "synthscars", "rater-03", "synthscars-2"]
     assert not len(problems)
 
 
-def test_what_label_studio_cannot_hold_is_counted_once_per_kind() -> None:
-    made = msgspec.structs.replace(HAND, rater_id="", votes=2, agreement=0.9, extra={"x": 1})
-    full = msgspec.structs.replace(
-        BASE,
-        content_type="human",
-        caption="A caption.",
-        artifacts=(made, made),
-        reviews=(msgspec.structs.replace(SEEN, content_type=None),),
-        generation=Generation(tool="a1111"),
-        group_id="g",
-        split="train",
-        source="b.zip",
-        license="cc0",
-        extra={"y": 2},
-    )
-    problems = Problems()
-    labelstudio.write([BASE, full, full], io.BytesIO(), problems)
-    said = {one.code: one for one in problems if one.code.startswith("loss.")}
-    counts = {code: int(one.what.split()[0]) for code, one in said.items()}
-    assert counts == {
-        "loss.votes": 4,
-        "loss.generation": 2,
-        "loss.caption": 2,
-        "loss.group_id": 2,
-        "loss.split": 2,
-        "loss.source": 2,
-        "loss.license": 2,
-        "loss.content_type": 2,
-        "loss.extra": 6,
-        "loss.rater": 4,
-    }
-    assert {one.severity for one in said.values()} == {"info"}
-    assert all(one.fix and "a.png" in one.what for one in said.values())
+FULL = msgspec.structs.replace(
+    BASE,
+    origin="real",
+    content_type="human",
+    status="annotated",
+    caption="A caption.",
+    artifacts=(
+        msgspec.structs.replace(HAND, rater_id="", votes=2, agreement=0.9, extra={"x": 1}),
+        msgspec.structs.replace(HAND, rater_id="", artifact_id="r2", polygons=(BOX, BOX), category=None),
+        msgspec.structs.replace(HAND, polygons=()),
+        HAND,
+    ),
+    reviews=(msgspec.structs.replace(SEEN, extra={"y": 2}), Review(rater_id="ada", status="clean")),
+    generation=Generation(tool="a1111", prompt="a hand"),
+    group_id="g",
+    split="train",
+    source="b.zip",
+    license="cc0",
+    extra={"z": [1, None]},
+)
+
+
+def test_what_label_studio_has_no_place_for_comes_back_from_the_tasks_meta() -> None:
+    buffer, problems = io.BytesIO(), Problems()
+    labelstudio.write([FULL], buffer, problems)
+    (found,) = labelstudio.read(io.BytesIO(buffer.getvalue()), problems)
+    assert found == FULL
+    assert not len(problems)
+
+
+def written_task(record: ImageRecord) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    labelstudio.write([record], buffer, Problems())
+    (task,) = json.loads(buffer.getvalue())
+    assert isinstance(task, dict)
+    return task
+
+
+def test_a_task_comes_back_whole_from_a_server_that_added_its_own_fields_and_listed_otherwise() -> None:
+    task = written_task(msgspec.structs.replace(FULL, artifacts=(*FULL.artifacts, HAND_OF_A_MODEL)))
+    task["predictions"].reverse()
+    for number, answer in enumerate([*task["annotations"], *task["predictions"]], start=1):
+        answer |= {"id": number, "created_at": "2026-01-01T00:00:00Z"}
+    task["annotations"][0]["completed_by"] = {"id": 3, "email": "ada@example.org"}
+    record, problems = read_one({"id": 5, **task, "drafts": []})
+    assert record == msgspec.structs.replace(FULL, artifacts=(*FULL.artifacts, HAND_OF_A_MODEL))
+    assert not len(problems)
+
+
+HAND_OF_A_MODEL = msgspec.structs.replace(HAND, rater_id="legion", phrase="the right hand")
+
+
+def test_once_somebody_has_answered_only_what_is_said_about_the_image_itself_still_holds() -> None:
+    task = written_task(FULL)
+    said = labelstudio.results([], Review(rater_id="x", status="clean"), 200, 100)
+    task["annotations"].append({"id": 9, "completed_by": 5, "result": said})
+    record, problems = read_one({"id": 5, **task})
+    assert (record.status, record.raters) == ("annotated", ("rater-3", "rater-5"))
+    assert record.artifacts == (HAND,)
+    assert (record.caption, record.generation, record.split) == ("", FULL.generation, "train")
+    assert record.extra["z"] == [1, None]
+    assert codes(problems) == ["task.predictions"]
+    (problem,) = problems
+    assert problem.what.startswith("2 regions of 1 images are only predictions")
+
+
+def test_the_workspace_counts_more_than_what_a_task_brings() -> None:
+    record, problems = read_one({"id": 5, **written_task(FULL)}, images={BASE.image_id: BASE})
+    assert record.artifacts == (HAND,)
+    assert record.generation is None
+    assert codes(problems) == ["task.predictions"]
+
+
+@pytest.mark.parametrize(
+    "spoiled", [{}, {"artifacts": 5}, {"artifacts": [{}]}, {"image_id": 7}, {"status": "odd"}]
+)
+def test_a_damaged_meta_is_told_and_the_answers_are_read(spoiled: dict[str, Any]) -> None:
+    task = written_task(FULL)
+    record = task["meta"]["synthscars"]["record"]
+    if spoiled:
+        record |= spoiled
+    else:
+        record.clear()
+    found, problems = read_one({"id": 5, **task})
+    assert found.artifacts == (HAND,)
+    assert "task.damaged_meta" in codes(problems)
+    assert not problems.failed
 
 
 def test_what_label_studio_holds_is_no_loss() -> None:
@@ -561,9 +627,8 @@ def test_regions_that_nobody_confirmed_are_counted_once_when_they_are_read() -> 
     made = [msgspec.structs.replace(HAND, rater_id="", artifact_id=name) for name in ("r1", "r2")]
     predicted = msgspec.structs.replace(BASE, artifacts=tuple(made))
     other = msgspec.structs.replace(predicted, image_id="cd" * 32)
-    buffer, problems = io.BytesIO(), Problems()
-    labelstudio.write([predicted, other], buffer, Problems())
-    found = list(labelstudio.read(io.BytesIO(buffer.getvalue()), problems))
+    problems = Problems()
+    found = list(labelstudio.read([task_of(predicted), task_of(other)], problems))
     assert [(one.status, one.artifacts) for one in found] == [("unlabelled", ())] * 2
     (problem,) = problems
     assert (problem.code, problem.severity) == ("task.predictions", "warning")
