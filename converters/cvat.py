@@ -30,8 +30,9 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import Element
 
-from synthscars.converters.cvat_meta import IMAGE_TAG, USUAL, head
+from synthscars.converters.cvat_meta import IMAGE_TAG, OF_IMAGE, USUAL, head
 from synthscars.converters.cvat_shapes import (
+    REJECTED,
     SHAPES,
     WITHOUT_AREA,
     attribute_elements,
@@ -81,6 +82,7 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
     """Read an XML file, or those in a folder; records in the order of the file.
 
     images: where the images are, if not in the `images` folder beside the file, or its folder for the subset.
+    Where there is no such folder, no image is looked at.
 
     A shape that cannot be used is reported and kept in `extra`; tracks of videos are reported. Of a file that
     breaks off, the images before the break are read. Raises `FormatError` if a file is no XML of CVAT or
@@ -106,7 +108,6 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
 
 def _read_file(path: Path, problems: Problems, images: Path | None) -> Iterator[ImageRecord]:
     pictures: dict[str, SourcePictures] = {}
-    beside = path.parent / "images"
     position = tracks = 0
     for element in elements(path, "annotations"):
         if element.tag == "track":
@@ -115,7 +116,7 @@ def _read_file(path: Path, problems: Problems, images: Path | None) -> Iterator[
             continue
         subset = element.get("subset", "")
         if subset not in pictures:
-            folders = [images, beside if beside.is_dir() else path.parent]
+            folders = [images, path.parent / "images"]
             inner = [root / subset for root in folders if root and _FOLDER_NAME.fullmatch(subset)]
             pictures[subset] = SourcePictures([*inner, *folders], NAMESPACE)
         where = Where(problems, str(path), base_name(element.get("name", "")) or f"number {position}")
@@ -141,6 +142,7 @@ def _read_image(
     tags = [child for child in element if child.tag == "tag" and child.get("label") == IMAGE_TAG]
     values, rest = values_of(tags[0], where) if tags else ({}, {})
     fields, unread = read_image_values(values, where)
+    rejected = unread.pop(REJECTED, [])
     if unread:
         rest["attributes"] = unread
     ours = "image_id" in fields
@@ -161,13 +163,13 @@ def _read_image(
         "xml": {key: value for key, value in element.attrib.items() if key not in _IMAGE_KEYS},
         "tag": rest,
         "other": seen.other,
-        "rejected": seen.rejected,
+        "rejected": [*(rejected if isinstance(rejected, list) else [rejected]), *seen.rejected],
     }
     kept = {key: value for key, value in kept.items() if value}
     if given_id != str(position):
         kept["id"] = given_id
     said = fields.get("status", seen.status)
-    wrong = bool(seen.rejected) or any(each["element"] in WITHOUT_AREA for each in seen.other)
+    wrong = bool(kept.get("rejected")) or any(each["element"] in WITHOUT_AREA for each in seen.other)
     return ImageRecord(
         **{
             "file_name": base_name(name),
@@ -278,6 +280,7 @@ class _Writer:
         self._labels: dict[str, dict[str, None]] = {
             each: dict.fromkeys(USUAL) for each in (*load_taxonomy().category_ids, UNLABELLED)
         }
+        self._of_image = dict.fromkeys(OF_IMAGE)
 
     def __enter__(self) -> _Writer:
         return self
@@ -291,7 +294,7 @@ class _Writer:
             self._body.write(self._image(record).encode())
             count += 1
         splits = set(self._subsets) - {_DEFAULT}
-        file.write(head(name, self._labels, self._subsets if splits else {}, count).encode())
+        file.write(head(name, self._labels, self._of_image, self._subsets if splits else {}, count).encode())
         # `_image` leaves a NUL, which XML cannot hold, where the subset of an image without a split belongs.
         subset = f' subset="{_DEFAULT}"'.encode() if splits else b""
         self._body.seek(0)
@@ -325,6 +328,8 @@ class _Writer:
         values = image_values(record, NAMESPACE)
         if values["file_name"] == name:
             del values["file_name"]
+        if rejected := kept.get("rejected"):
+            values[REJECTED] = rejected
         if not placed and base_name(text(kept.get("name"))) == name:
             name = kept["name"]
         opened = start_tag(
@@ -342,7 +347,9 @@ class _Writer:
         if split == _DEFAULT:
             opened = f"{opened[:-1]}\0>"
         image_tag = own(kept, "tag")
-        children = attribute_elements({**own(image_tag, "attributes"), **values}, " " * 6)
+        values = {**own(image_tag, "attributes"), **values}
+        self._of_image.update(dict.fromkeys(values))
+        children = attribute_elements(values, " " * 6)
         lines = [
             opened,
             "\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from synthscars.converters.cvat_xml import tag
 from synthscars.records import STATUSES
@@ -13,16 +13,27 @@ IMAGE_TAG = "image"
 USUAL = ("phrase", "explanation", "subtype", "rater_id", "artifact_id")
 """Attributes that every label of a region declares."""
 
-_OF_IMAGE = (
+OF_IMAGE = (
     *("status", "image_id", "file_name", "origin", "content_type", "caption", "reviews"),
     *("generation", "group_id", "split", "source", "license", "extra"),
 )
+"""Attributes that the label of images declares."""
 
 
-def head(name: str, labels: dict[str, dict[str, None]], subsets: dict[str, int], count: int) -> str:
-    """Everything before the images: a task, or a project with a task for each subset."""
+def head(
+    name: str,
+    labels: Mapping[str, Iterable[str]],
+    of_image: Iterable[str],
+    subsets: Mapping[str, int],
+    count: int,
+) -> str:
+    """Everything before the images: a task, or a project with a task for each subset.
+
+    labels: the attributes of each; of_image: those of the tag of images; subsets: the number of images in
+    each; count: in all.
+    """
     described = [_label(each, "any", attributes) for each, attributes in labels.items()]
-    described.append(_label(IMAGE_TAG, "tag", dict.fromkeys(_OF_IMAGE)))
+    described.append(_label(IMAGE_TAG, "tag", of_image))
     listed = tag("labels", {}, "      ", children=described)
     if subsets:
         tasks = [

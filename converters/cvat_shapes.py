@@ -41,6 +41,9 @@ _GEOMETRY = {
 _DEFAULTS = {"source": "manual", "occluded": "0", "z_order": "0"}
 
 
+REJECTED = "rejected_shapes"
+"""An attribute of the image: shapes that could not be used, as JSON."""
+
 # Attributes: every value is a text
 
 
@@ -60,7 +63,7 @@ def values_of(element: Element, where: Where) -> tuple[Json, Json]:
 
 
 def _decoded(name: str, text: str) -> Any:
-    if name not in NOT_TEXT:
+    if name not in NOT_TEXT and name != REJECTED:
         return text
     try:
         return plain(msgspec.json.decode(text))
@@ -208,17 +211,15 @@ def write_shape(part: Part, label: str, values: Json, group: int | None, indent:
     """The element that a part of an artifact is: a shape, or a tag where it has no outline."""
     rest = part.rest
     element = str(part.raw.get("element", "polygon" if part.ring else "tag"))
-    shape: dict[str, str] = {"label": label}
-    for key, value in {**_DEFAULTS, **own(rest, "xml")}.items():
-        if element != "tag" or key not in ("occluded", "z_order"):
-            shape[key] = str(value)
-    if part.ring:
-        pairs = zip(part.ring[::2], part.ring[1::2], strict=True)
-        shape["points"] = ";".join(f"{x!r},{y!r}" for x, y in pairs)
-    else:
-        shape |= {key: str(value) for key, value in part.raw.items() if key != "element"}
-    if group is not None:
-        shape["group_id"] = str(group)
+    xml = {key: str(value) for key, value in {**_DEFAULTS, **own(rest, "xml")}.items()}
+    if element == "tag":
+        del xml["occluded"], xml["z_order"]
+    z_order = {"z_order": xml.pop("z_order")} if "z_order" in xml else {}
+    pairs = zip(part.ring[::2], part.ring[1::2], strict=True)
+    points = {"points": ";".join(f"{x!r},{y!r}" for x, y in pairs)} if part.ring else {}
+    raw = {key: str(value) for key, value in part.raw.items() if key != "element"}
+    grouped = {} if group is None else {"group_id": str(group)}
+    shape = {"label": label, **xml, **points, **raw, **z_order, **grouped}
     children = attribute_elements({**own(rest, "attributes"), **values}, indent + "  ")
     return tag(element, shape, indent, children=children + other_elements(rest, indent + "  "))
 

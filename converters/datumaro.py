@@ -68,6 +68,7 @@ HOLDS = everything_but(
 _DEFAULT = "default"
 _SPLITS = frozenset({"train", "validation", "val", "test"})
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_REJECTED = "rejected_annotations"
 _MOST_SUBSETS = 64
 """Files that are open at once; images of further splits are written to the subset `default`."""
 
@@ -78,7 +79,8 @@ _MOST_SUBSETS = 64
 def read(source: Path, problems: Problems, *, images: Path | None = None) -> Iterator[ImageRecord]:
     """Read the file of one subset, or all those of a dataset's folder; records in the order of the files.
 
-    images: where the images are, if not in `images/SUBSET` beside the folder of the annotations.
+    images: where the images are, if not in `images/SUBSET` beside the folder of the annotations. Where there
+    is no such folder, no image is looked at.
 
     Whatever is wrong with an item or annotation is reported with its place, the rest is read. Raises
     `FormatError` if there is no such file or one is not of Datumaro.
@@ -102,7 +104,7 @@ def _read_file(
     items, labels = _contents(path, problems)
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
     inner = root / "images" / subset if _FOLDER_NAME.fullmatch(subset) else None
-    pictures = SourcePictures([images, inner, root / "images", path.parent], NAMESPACE)
+    pictures = SourcePictures([images, inner, root / "images"], NAMESPACE)
     split = "" if subset == _DEFAULT else "validation" if subset == "val" else subset
     for number, raw in enumerate(items):
         item = decode_json(bytes(raw), str(path)) if isinstance(raw, msgspec.Raw) else raw
@@ -169,6 +171,7 @@ def _read_item(
     size = image.get("size")
     height, width = map(whole, size) if isinstance(size, list) and len(size) == 2 else (0, 0)
     fields, rest = read_image_values(own(item, "attr"), where)
+    found_before = rest.pop(_REJECTED, [])
     ours = "image_id" in fields
     picture = pictures.find(
         path,
@@ -198,10 +201,11 @@ def _read_item(
         "image": unknown_fields(image, ("path", "size")),
         "keys": unknown_fields(item, ("id", "attr", "image", "annotations")),
         "other": found.other,
-        "rejected": found.rejected,
+        "rejected": [*(found_before if isinstance(found_before, list) else [found_before]), *found.rejected],
     }
     kept = {key: value for key, value in kept.items() if value or (value == 0 and key == "id")}
     said = fields.get("status", found.status)
+    wrong = found.has_other_shapes or "rejected" in kept
     return ImageRecord(
         **{
             "file_name": file_name,
@@ -213,7 +217,7 @@ def _read_item(
             "width": picture.width,
             "height": picture.height,
             "artifacts": artifacts,
-            "status": settle_status(said, bool(artifacts), bool(found.rejected), where),
+            "status": settle_status(said, bool(artifacts), wrong, where),
             "extra": {**fields.get("extra", {}), **({NAMESPACE: kept} if kept else {})},
         }
     )
@@ -306,8 +310,9 @@ class _Writer:
         annotations = list(self._annotations(record))
         if caption := values.pop("caption", ""):
             annotations.append(_caption(caption))
-        for one in (*_listed(kept.get("other")), *_listed(kept.get("rejected"))):
-            annotations.append(self._as_it_was(one))
+        annotations += [self._as_it_was(one) for one in _listed(kept.get("other"))]
+        if rejected := kept.get("rejected"):
+            values[_REJECTED] = rejected
         return {
             "id": self._item_id(kept.get("id"), name, subset),
             "annotations": annotations,

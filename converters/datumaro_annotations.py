@@ -47,8 +47,9 @@ _DEFAULTS: Json = {"id": 0, "group": 0, "z_order": 0, "object_id": -1}
 class Annotations:
     """Sorts the annotations of one item.
 
-    width, height: of the image, 0 if unknown. drawn: its artifacts; other: kept as they are; rejected:
-    likewise, but they say that something is wrong; status, caption: of the image, if an annotation says them.
+    width, height: of the image, 0 if unknown. drawn: its artifacts; other: to be kept and written again, some
+    of which may be shapes without an area (`has_other_shapes`); rejected: kept, but cannot be used; status,
+    caption: of the image, if an annotation says them.
     """
 
     def __init__(self, labels: Sequence[str], width: int, height: int) -> None:
@@ -56,6 +57,7 @@ class Annotations:
         self._size = (width, height)
         self.drawn: list[Drawn] = []
         self.other: list[Any] = []
+        self.has_other_shapes = False
         self.rejected: list[Any] = []
         self.status: Any = None
         self.caption: str | None = None
@@ -81,7 +83,8 @@ class Annotations:
                 f"a {name} is no region",
                 "draw a polygon around the place; the shape is kept in extra",
             )
-            self.rejected.append(self._by_name(annotation))
+            self.has_other_shapes = True
+            self.other.append(self._by_name(annotation))
         else:
             if name != "caption":
                 where.warn(

@@ -1,6 +1,7 @@
 """labelme. `tests/data/labelme/every_shape.json` was saved by labelme 6.3.1 itself."""
 
 import base64
+import copy
 import json
 import math
 from collections import Counter
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from converting import changed, with_picture
 from hypothesis import given, settings
-from nonsense import spoiled
+from hypothesis import strategies as st
+from nonsense import with_nonsense
 from pictures import encoded, picture
 from PIL import Image
 
@@ -29,6 +31,10 @@ POINTS = [[1, 2], [11.5, 2], [11.5, 12.25], [1, 12.25]]
 def reads(source: Path, **options: object) -> tuple[list[ImageRecord], Problems]:
     problems = Problems()
     return list(read(source, problems, **options)), problems
+
+
+def spoiled(sound: dict) -> st.SearchStrategy[dict]:
+    return st.builds(copy.deepcopy, st.just(sound)).flatmap(with_nonsense)
 
 
 def codes(problems: Problems) -> Counter[str]:
