@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -163,7 +164,7 @@ def import_(
         _show_counts(report)
         _show_defects(defects)
         show_problems(Problems(problem for problem in problems if problem.severity == "error"))
-        _show_next(report, into_workspace=workspace is not None)
+        _show_end(report, workspace.root if workspace else None)
     finish(problems)
 
 
@@ -235,13 +236,22 @@ def _show_defects(defects: list[_Defect]) -> None:
     console().print("--json lists every one with file, image and region", style="dim")
 
 
-def _show_next(report: ImportReport, *, into_workspace: bool) -> None:
+def _show_end(report: ImportReport, workspace: Path | None) -> None:
     would = "" if report.records else "would become "
+    where = f" in {report.records}" if report.records else "; nothing was written"
     output().print()
     output().print(
-        f"{would}{report.images:,} records with {report.artifacts:,} artifacts"
-        + (f" in {report.records}" if report.records else "; nothing was written"),
-        markup=False,
+        f"{would}{report.images:,} records with {report.artifacts:,} artifacts{where}", markup=False
     )
-    if report.records and into_workspace:
-        console().print(f"next: synthscars release build 0.1.0 --records {report.records}", markup=False)
+    if report.records and workspace:
+        command = [
+            "synthscars",
+            "release",
+            "build",
+            "0.1.0",
+            "-w",
+            str(workspace),
+            "--records",
+            report.records,
+        ]
+        console().print(f"next: {shlex.join(command)}", markup=False)

@@ -64,7 +64,10 @@ def test_a_sound_folder_goes_into_a_workspace_and_the_next_command_is_named(
     result = _import(sound, "-w", tmp_path / "scars", "--license", "CC0-1.0")
     assert result.exit_code == 0, result.output
     records = tmp_path / "scars" / "imports" / "sound.jsonl.zst"
-    assert f"synthscars release build 0.1.0 --records {records.resolve()}" in result.stderr.replace("\n", "")
+    assert (
+        f"release build 0.1.0 -w {(tmp_path / 'scars').resolve()} --records {records.resolve()}"
+        in result.stderr.replace("\n", "")
+    )
     assert {record.license for record in read_records(records)} == {"CC0-1.0"}
 
     built = CliRunner().invoke(
