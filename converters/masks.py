@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from synthscars.converters.holds import everything_but
-from synthscars.converters.mask_parts import connected, scaled
+from synthscars.converters.mask_parts import connected, outline, scaled
 from synthscars.converters.masks_layout import Pair, find_pairs
 from synthscars.converters.masks_pixels import Part, Pixels, read_classes, read_mask
 from synthscars.converters.masks_write import SIDE_CAR, Kind, write
@@ -34,7 +34,6 @@ from synthscars.converters.pictures import Picture, SourcePictures
 from synthscars.converters.reading import Json, Where, as_id, load_json, read_label
 from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, ImageRecord, Ring, Status, decode_record
-from synthscars.shapes import mask_rings
 
 __all__ = ["HOLDS", "NAMESPACE", "Kind", "read", "write"]
 
@@ -192,7 +191,7 @@ class _Reader:
         bits = pixels.parts[0].bits.copy()
         for part in pixels.parts[1:]:
             bits |= part.bits
-        return scaled(mask_rings(bits), *fit)
+        return scaled(outline(bits), *fit)
 
     def _whole(self, record: ImageRecord, name: str | None, where: Where) -> ImageRecord:
         if name is None:
@@ -220,8 +219,8 @@ class _Reader:
                 what = f"{self._place(path)} is not listed in {SIDE_CAR}: not read"
                 where.add("mask.not_listed", what, "list it, or take the list away")
             return
-        if pair.image is None and not masks:
-            return
+        if not masks and (pair.image is None or pair.whole or pair.regions):
+            return  # its masks are listed, and with them the image
         whole = [path for path in pair.whole if path in masks]
         regions = [path for path in pair.regions if path in masks]
         picture = self._picture(pair, where)
@@ -285,7 +284,7 @@ class _Reader:
         return tuple(artifacts), rejected, picture
 
     def _parts(self, part: Part) -> list[tuple[Ring, ...]]:
-        rings = mask_rings(part.bits)
+        rings = outline(part.bits)
         return connected(rings) if self._split_components else [rings]
 
     def _artifact(self, artifact_id: str, part: Part, rings: tuple[Ring, ...], where: Where) -> Artifact:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, get_args
+from typing import IO, Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from synthscars.converters.losses import Losses
 from synthscars.converters.pictures import NO_PICTURES, Names, TargetPictures
 from synthscars.converters.reading import Json, label_of
 from synthscars.problems import Problems, UsageError
-from synthscars.records import ImageRecord, encode_record
+from synthscars.records import Artifact, ImageRecord, encode_record
 from synthscars.taxonomy import load_taxonomy
 
 SIDE_CAR = "masks.jsonl"
@@ -108,24 +108,22 @@ class _Writer:
         self._side_car.write(msgspec.json.encode(line) + b"\n")
 
     def _regions(self, record: ImageRecord, place: PurePosixPath) -> list[str | None]:
-        from synthscars.geometry import to_mask
-
         paths: list[str | None] = []
         for number, artifact in enumerate(record.artifacts):
             if not artifact.polygons:
                 paths.append(None)
                 continue
-            mask = to_mask(artifact.polygons, record.width, record.height)
-            if not mask.any():
+            pixels = np.zeros((record.height, record.width), dtype=np.uint8)
+            if not _draw(artifact, 255, pixels).pixels:
                 what = "artifacts cover no pixel: their masks are empty"
                 self._losses.count("artifact.outline", what, record, severity="warning")
             path = place / f"{number:03}.png"
-            self._save(mask.astype(np.uint8) * 255, path)
+            self._save(pixels, path)
             paths.append(path.as_posix())
         return paths
 
     def _whole(self, record: ImageRecord, place: PurePosixPath) -> str | None:
-        from synthscars.geometry import rle_area, to_mask, to_rle
+        from synthscars.geometry import rle_area, to_rle
 
         if not record.artifacts and record.status in ("unlabelled", "skipped"):
             return None
@@ -135,12 +133,10 @@ class _Writer:
         drawn: set[int] = set()
         for artifact in by_area:
             index = self._index(label_of(artifact)) if self._kind == "indexed" else 255
-            mask = to_mask(artifact.polygons, *size)
-            hidden = int(np.count_nonzero(mask & (pixels != 0) & (pixels != index)))
+            drawn.add(index)
+            hidden = _draw(artifact, index, pixels).hidden
             what = "pixels of regions are hidden by regions of another category"
             self._losses.count("artifact.outline", what, record, hidden, severity="warning")
-            pixels[mask] = index
-            drawn.add(index)
         united = "their image" if self._kind == "binary" else "their image and category"
         what = f"artifacts became one with the others of {united}"
         self._losses.count("artifact.artifact_id", what, record, len(by_area) - len(drawn))
@@ -154,17 +150,40 @@ class _Writer:
     def _save(self, pixels: npt.NDArray[np.uint8], place: PurePosixPath) -> None:
         path = self._folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"compress_level": _LEVEL}
         image = Image.fromarray(pixels)
         if self._kind == "indexed":
             image.putpalette([value for colour in _palette() for value in colour])
-        image.save(path, "PNG", **options)
+        image.save(path, "PNG", compress_level=_LEVEL)
 
     def finish(self) -> None:
         """Write what the indices mean."""
         if self._kind == "indexed":
             names = {"background": 0, **self._classes}
             (self._folder / CLASSES).write_bytes(msgspec.json.format(msgspec.json.encode(names)) + b"\n")
+
+
+class _Drawn(NamedTuple):
+    """Pixels of a region, and how many of them had another value before."""
+
+    pixels: int
+    hidden: int
+
+
+def _draw(artifact: Artifact, value: int, onto: npt.NDArray[np.uint8]) -> _Drawn:
+    """Set the pixels of a region, as pycocotools rasterizes it, to a value."""
+    from pycocotools import mask as coco
+
+    from synthscars.geometry import to_rle
+
+    height, width = onto.shape
+    rle = to_rle(artifact.polygons, width, height)
+    # Masks are decoded column by column, so only the part that matters is turned into rows.
+    x, y, w, h = (int(number) for number in coco.toBbox(rle))
+    bits = coco.decode(rle)[y : y + h, x : x + w].astype(np.bool_)
+    part = onto[y : y + h, x : x + w]
+    hidden = int(np.count_nonzero(bits & (part != 0) & (part != value)))
+    part[bits] = value
+    return _Drawn(int(np.count_nonzero(bits)), hidden)
 
 
 def _palette() -> list[tuple[int, int, int]]:

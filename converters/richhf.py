@@ -25,13 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synthscars.converters.holds import Holds
-from synthscars.converters.mask_parts import connected, scaled
+from synthscars.converters.mask_parts import connected, outline, scaled
 from synthscars.converters.pictures import Picture, SourcePictures, base_name
 from synthscars.converters.reading import Json, Where, plain
 from synthscars.converters.tfrecord import Broken, Damaged, Features, read_example, read_frames
 from synthscars.problems import FormatError, ImageError, Problems, UsageError
 from synthscars.records import Artifact, Generation, ImageRecord, Ring, Status
-from synthscars.shapes import mask_rings
 
 NAMESPACE = "richhf"
 
@@ -221,7 +220,7 @@ class _Example:
                 "regions were stretched with it",
                 "look whether the regions lie where they should",
             )
-        rings = mask_rings(heat >= self.settings.threshold)
+        rings = outline(heat >= self.settings.threshold)
         parts: Iterable[tuple[Ring, ...]] = [rings] if rings else []
         if rings and self.settings.split_components:
             parts = connected(rings)
