@@ -17,61 +17,21 @@ name; every other field is kept in `extra` and written again.
 
 from __future__ import annotations
 
-import hashlib
-import mimetypes
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 
-from synthscars.converters.fields import (
-    ARTIFACT_NAMES,
-    IMAGE_NAMES,
-    artifact_values,
-    image_values,
-    own,
-    read_artifact_values,
-    read_image_values,
-    settle_status,
-    settle_subtype,
-)
-from synthscars.converters.fiftyone_labels import (
-    ELSEWHERE,
-    REGIONS,
-    SETS,
-    Folder,
-    of_segmentation,
-    rings_of,
-    simple,
-)
-from synthscars.converters.fiftyone_schema import may_be_attribute, may_be_field, metadata
+from synthscars.converters.fiftyone_read import SampleReader, samples
+from synthscars.converters.fiftyone_schema import NAMESPACE
+from synthscars.converters.fiftyone_write import SampleWriter
 from synthscars.converters.holds import everything_but, narrow
 from synthscars.converters.losses import Losses
-from synthscars.converters.pictures import NO_PICTURES, Names, SourcePictures, TargetPictures, base_name
-from synthscars.converters.reading import (
-    Json,
-    Where,
-    as_id,
-    decode_items,
-    decode_json,
-    label_of,
-    load_json,
-    plain,
-    read_bytes,
-    read_label,
-    text,
-    whole,
-)
+from synthscars.converters.pictures import NO_PICTURES, SourcePictures, TargetPictures
+from synthscars.converters.reading import Where
 from synthscars.files import atomic_file, atomic_folder
-from synthscars.problems import FormatError, Problems
-from synthscars.records import Artifact, ImageRecord, Ring
-from synthscars.taxonomy import load_taxonomy
-
-NAMESPACE = "fiftyone"
-"""Key of `extra`. Of an image: `id`, `tags`, `fields` (other fields) and `rejected` labels; of an artifact:
-its `field` and other `attributes`."""
+from synthscars.problems import Problems
+from synthscars.records import ImageRecord
 
 HOLDS = everything_but(
     outlines="rounded",
@@ -79,22 +39,6 @@ HOLDS = everything_but(
     note="Artifacts are filled polylines in the field `artifacts`. Where rings of one artifact overlap, "
     "FiftyOne draws a hole.",
 )
-
-FIELD = "artifacts"
-"""The field of a sample that has the artifacts, unless they came from another field."""
-
-_OID = re.compile(r"[0-9a-f]{24}")
-_SPLITS = frozenset({"train", "val", "validation", "test"})
-_KNOWN = frozenset({"_id", "filepath", "tags", "metadata", "_media_type", "_rand", "_dataset_id"}) | {
-    "created_at",
-    "last_modified_at",
-}
-_OF_LABEL = frozenset(
-    {"_id", "_cls", "label", "points", "closed", "filled", "bounding_box", "mask", "mask_path"}
-)
-
-
-# Writing
 
 
 def write(
@@ -110,7 +54,7 @@ def write(
     """
     losses = Losses(str(target), problems)
     with atomic_folder(target) as folder:
-        writer = _Writer(folder, target.name, pictures, losses)
+        writer = SampleWriter(folder, target.name, pictures, losses)
         with atomic_file(folder / "samples.json") as file:
             file.write(b'{"samples": [')
             for record in narrow(records, HOLDS, losses):
@@ -123,163 +67,6 @@ def write(
     return writer.count
 
 
-class _Writer:
-    """Makes samples, and remembers which fields they have: FiftyOne wants them declared."""
-
-    def __init__(self, folder: Path, name: str, pictures: TargetPictures, losses: Losses) -> None:
-        self.count = 0
-        self._folder = folder
-        self._name = name
-        self._pictures = pictures
-        self._losses = losses
-        self._names = Names()
-        self._ids: set[str] = set()
-        self._dataset_id = _oid(name)
-        self._regions: dict[str, Json] = {FIELD: {}}
-        self._others: Json = {}
-
-    def metadata(self) -> Json:
-        """The document of the dataset, once all samples are made."""
-        classes = list(load_taxonomy().category_ids)
-        return metadata(self._name, self._dataset_id, self._regions, self._others, classes)
-
-    def sample(self, record: ImageRecord) -> Json:
-        """One sample, with its image put into `data/`."""
-        self.count += 1
-        # The name of the file is a field of its own: it is no loss if it cannot be that of a file.
-        silent = Losses("", Problems())
-        name = self._names.give(record, silent, self._pictures.suffix(record))
-        placed = self._pictures.place(record, self._folder / "data", name, self._losses)
-        kept = dict(own(record.extra, NAMESPACE))
-        values = image_values(record, NAMESPACE)
-        if generation := values.get("generation"):
-            values["generation"] = _embedded(generation, "parameters", "raw")
-            if (
-                "seed" in generation
-            ):  # Some are beyond 64 bits with a sign, and few of the App's numbers beyond 53.
-                values["generation"]["seed"] = str(generation["seed"])
-        if reviews := values.get("reviews"):
-            values["reviews"] = [_embedded(review, "extra") for review in reviews]
-        fields = kept.pop("fields", {})
-        fields = fields if isinstance(fields, dict) else {}
-        regions = self._labels(record)
-        others = {
-            field: value
-            for field, value in fields.items()
-            if may_be_field(field, value) and field not in regions
-        }
-        self._others.update((field, value) for field, value in others.items() if field not in self._others)
-        if unwritten := {field: value for field, value in fields.items() if field not in others}:
-            kept["fields"] = unwritten
-        tags = kept.pop("tags", [])
-        tags = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-        wanted = kept.pop("id", None)
-        if extra := _extra(values, kept):
-            values["extra"] = extra
-        return {
-            "_id": {"$oid": self._new_id(wanted, record.image_id)},
-            "filepath": f"data/{name}",
-            "tags": [*([record.split] if record.split else []), *tags],
-            "metadata": self._file_facts(record, name, placed),
-            "_media_type": "image",
-            "_rand": int(_oid(record.image_id, "rand")[:13], 16) / 16**13,
-            "_dataset_id": {"$oid": self._dataset_id},
-            "origin": record.origin,
-            **values,
-            **others,
-            **regions,
-        }
-
-    def _file_facts(self, record: ImageRecord, name: str, placed: bool) -> Json:
-        return {
-            "_cls": "ImageMetadata",
-            "size_bytes": (self._folder / "data" / name).stat().st_size if placed else None,
-            "mime_type": mimetypes.guess_type(name)[0],
-            "width": record.width,
-            "height": record.height,
-            "num_channels": None,
-        }
-
-    def _new_id(self, wanted: Any, image_id: str) -> str:
-        found = wanted if isinstance(wanted, str) and _OID.fullmatch(wanted) else _oid(image_id)
-        number = 1
-        while found in self._ids:
-            number += 1
-            found = _oid(image_id, str(number))
-        self._ids.add(found)
-        return found
-
-    def _labels(self, record: ImageRecord) -> Json:
-        """The fields with the artifacts of an image. One without any has an empty one, if somebody looked."""
-        found: dict[str, list[Json]] = {FIELD: []} if record.status != "unlabelled" else {}
-        for artifact in record.artifacts:
-            kept = dict(own(artifact.extra, NAMESPACE))
-            field = kept.get("field")
-            if may_be_field(field, {}) and field not in self._others:
-                del kept["field"]
-            else:
-                field = FIELD
-            found.setdefault(field, []).append(self._label(artifact, field, kept, record))
-        return {field: {"_cls": "Polylines", "polylines": labels} for field, labels in found.items()}
-
-    def _label(self, artifact: Artifact, field: str, kept: Json, record: ImageRecord) -> Json:
-        attributes = kept.pop("attributes", {})
-        attributes = attributes if isinstance(attributes, dict) else {}
-        others = {name: value for name, value in attributes.items() if may_be_attribute(name, value)}
-        if unwritten := {name: value for name, value in attributes.items() if name not in others}:
-            kept["attributes"] = unwritten
-        declared = self._regions.setdefault(field, {})
-        for name, value in others.items():
-            if name not in ("tags", "attributes", "confidence", "index"):
-                declared.setdefault(name, value)
-        values = artifact_values(artifact, NAMESPACE)
-        if extra := _extra(values, kept):
-            values["extra"] = extra
-        wanted = artifact.artifact_id
-        mine = _OID.fullmatch(wanted) is not None
-        return {
-            "_id": {"$oid": wanted if mine else _oid(record.image_id, artifact.rater_id, wanted)},
-            "_cls": "Polyline",
-            "tags": [],
-            "attributes": {},
-            "label": label_of(artifact),
-            "points": [_fractions(ring, record.width, record.height) for ring in artifact.polygons],
-            "closed": True,
-            "filled": True,
-            **others,
-            **values,
-        }
-
-
-def _extra(values: Json, kept: Json) -> str:
-    """`extra` as JSON text, with what could not be written as fields of FiftyOne; `""` if that is nothing."""
-    extra = values.pop("extra", {})
-    if kept:
-        extra = {**extra, NAMESPACE: kept}
-    return _as_text(extra) if extra else ""
-
-
-def _embedded(values: Json, *nested: str) -> Json:
-    texts = {name: _as_text(value) for name, value in values.items() if name in nested}
-    return {"_cls": "DynamicEmbeddedDocument", **values, **texts}
-
-
-def _as_text(value: Any) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()
-
-
-def _fractions(ring: Ring, width: int, height: int) -> list[tuple[float, float]]:
-    return [(x / width, y / height) for x, y in zip(ring[::2], ring[1::2], strict=True)]
-
-
-def _oid(*parts: str) -> str:
-    """An id as MongoDB has them, the same for the same parts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-# Reading
-
-
 def read(source: Path, problems: Problems, *, images: Path | None = None) -> Iterator[ImageRecord]:
     """Read a dataset folder; images are looked for in `images` as well as in its `data/`.
 
@@ -289,278 +76,10 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
     where = Where(problems, str(source))
     data = source / "data"
     folders = [images, source, data] if data.is_dir() else [images]
-    reader = _Reader(source, SourcePictures(folders, NAMESPACE), where)
+    reader = SampleReader(source, SourcePictures(folders, NAMESPACE), where)
     if any((source / name).exists() for name in ("frames.json", "frames")):
         where.warn("frames.ignored", "the labels of video frames are not read", "export the frames as images")
-    for name, sample in _samples(source, where):
+    for name, sample in samples(source, where):
         record = reader.record(name, sample)
         if record is not None:
             yield record
-
-
-def _samples(source: Path, where: Where) -> Iterator[tuple[str, Any]]:
-    """The samples one by one, each with its place: from `samples.json`, or a folder with a file for each."""
-    path = source / "samples.json"
-    if not path.is_file() and (source / "samples").is_dir():
-        for each in sorted((source / "samples").glob("*.json")):
-            try:
-                yield f"samples/{each.name}", plain(simple(load_json(each)))
-            except FormatError as error:
-                where.at(image=f"samples/{each.name}").add(
-                    "sample.not_json", error.message, "export the dataset again"
-                )
-        return
-    content = read_bytes(path)
-    try:
-        items: Any = msgspec.json.decode(content, type=_Samples).samples
-    except msgspec.DecodeError:
-        found = decode_items(content, str(path))
-        items = found.get("samples") if isinstance(found, dict) else None
-    if not isinstance(items, list):
-        raise FormatError(f"{path}: it holds no list of samples", fix="export the dataset again")
-    for number, item in enumerate(items):
-        yield f"samples[{number}]", _plain(item, str(path))
-
-
-class _Samples(msgspec.Struct):
-    samples: list[msgspec.Raw]
-
-
-def _plain(item: Any, name: str) -> Any:
-    if not isinstance(item, msgspec.Raw):
-        return plain(simple(item))
-    content = bytes(item)
-    found = decode_json(content, name)
-    return plain(simple(found)) if b'"$number' in content else found
-
-
-class _Found(NamedTuple):
-    """What was found in one sample: artifacts, labels that cannot be used, fields that are no regions."""
-
-    artifacts: list[Artifact]
-    rejected: list[Json]
-    others: Json
-
-
-class _Reader:
-    def __init__(self, source: Path, pictures: SourcePictures, where: Where) -> None:
-        self._pictures = pictures
-        self._where = where
-        self._folder = Folder(source, _targets(source, where))
-        self._said: set[str] = set()
-
-    def record(self, name: str, sample: Any) -> ImageRecord | None:
-        """The record of one sample, `None` if it is no image; `name` is its place in the file."""
-        where = self._where.at(image=name)
-        if not isinstance(sample, dict):
-            where.add("sample.not_an_object", "it is not a JSON object", "export the dataset again")
-            return None
-        filepath = text(sample.get("filepath"))
-        kind = sample.get("_media_type")
-        if kind not in (None, "image"):
-            where.at(image=filepath or name).add(
-                "sample.not_an_image", f"it is of the media type {kind!r}", "export images only"
-            )
-            return None
-        where = where.at(image=base_name(filepath) or name)
-        fields, rest = read_image_values(_image_values(sample), where)
-        facts = sample.get("metadata")
-        facts = facts if isinstance(facts, dict) else {}
-        picture = self._pictures.find(
-            filepath,
-            where,
-            image_id=fields.pop("image_id", ""),
-            size=(whole(facts.get("width")), whole(facts.get("height"))),
-            stand_in=filepath or name,
-        )
-        labels = self._labels(sample, (picture.width, picture.height), where)
-        extra = dict(fields.pop("extra", {}))
-        kept = dict(own(extra, NAMESPACE))
-        tags = [tag for tag in _listed(sample.get("tags")) if isinstance(tag, str)]
-        split = fields.pop("split", "") or next((tag for tag in tags if tag in _SPLITS), "")
-        if split in tags:
-            tags.remove(split)
-        oid = _oid_in(sample.get("_id"))
-        for key, value in (
-            ("id", oid if oid != _oid(picture.image_id) else ""),
-            ("tags", tags),
-            ("fields", {**own(kept, "fields"), **labels.others, **rest}),
-            ("rejected", [*_listed(kept.get("rejected")), *labels.rejected]),
-        ):
-            if value:
-                kept[key] = value
-        if kept or own(extra, NAMESPACE):
-            extra.pop(NAMESPACE, None)
-        status = settle_status(
-            fields.pop("status", None), bool(labels.artifacts), bool(labels.rejected), where
-        )
-        return ImageRecord(
-            **{"file_name": base_name(filepath), **fields},
-            image_id=picture.image_id,
-            width=picture.width,
-            height=picture.height,
-            split=split,
-            status=status,
-            artifacts=tuple(labels.artifacts),
-            extra={**extra, **({NAMESPACE: kept} if kept else {})},
-        )
-
-    def _labels(self, sample: Json, size: tuple[int, int], where: Where) -> _Found:
-        found = _Found([], [], {})
-        taken: dict[str, set[str]] = {}
-        for field, value in sample.items():
-            if field in _KNOWN or field in IMAGE_NAMES or value is None:
-                continue
-            kind = value.get("_cls") if isinstance(value, dict) else None
-            if kind not in REGIONS:
-                found.others[field] = value
-                if kind in ELSEWHERE and field not in self._said:
-                    self._said.add(field)
-                    what = f"the field {field!r} has {kind}, which is no region with an outline"
-                    where.at(image="").warn("field.no_region", what, "it is kept in extra")
-                continue
-            labels = value.get(SETS[kind]) if kind in SETS else [value]
-            for number, label in enumerate(_listed(labels)):
-                at = where.at(region=f"{field}[{number}]" if kind in SETS else field)
-                self._read(label, field, size, taken, found, at)
-            if kind in SETS and not isinstance(labels, list) and labels is not None:
-                where.at(region=field).add("field.not_a_list", f"{SETS[kind]} is no list", "export again")
-                found.rejected.append({"field": field, "label": value})
-        return found
-
-    def _read(
-        self,
-        label: Any,
-        field: str,
-        size: tuple[int, int],
-        taken: dict[str, set[str]],
-        found: _Found,
-        at: Where,
-    ) -> None:
-        """Read one label into `found`."""
-        if not isinstance(label, dict):
-            at.add("label.not_an_object", "it is not a JSON object", "export the dataset again")
-        elif not all(size):
-            at.add(
-                "image.no_size", "the size of the image is not known", "add the image, or compute_metadata()"
-            )
-        elif label.get("_cls") == "Segmentation":
-            regions = list(of_segmentation(label, field, size, self._folder, at))
-            for name, rings in regions:
-                part = {key: value for key, value in label.items() if key != "_id"}
-                found.artifacts.append(self._artifact({**part, "label": name}, rings, [], field, taken, at))
-            if regions or label.get("mask") is None is label.get("mask_path"):
-                return
-        else:
-            mine = isinstance(label.get("artifact_id"), str)
-            rings_found, bad = rings_of(label, size, mine, self._folder, at)
-            if rings_found is not None:
-                found.artifacts.append(self._artifact(label, rings_found, bad, field, taken, at))
-                return
-        found.rejected.append({"field": field, "label": label})
-
-    def _artifact(
-        self,
-        label: Json,
-        rings: tuple[Ring, ...],
-        bad: list[Any],
-        field: str,
-        taken: dict[str, set[str]],
-        at: Where,
-    ) -> Artifact:
-        values = {name: value for name, value in label.items() if name in ARTIFACT_NAMES}
-        fields, rest = read_artifact_values({**values, **_unpacked(values, "extra")}, at)
-        others = {
-            name: value
-            for name, value in label.items()
-            if name not in ARTIFACT_NAMES and name not in _OF_LABEL and value not in (None, [], {})
-        }
-        name = label.get("label")
-        # A category that is none of the taxonomy is told from an unknown label by its own field.
-        if fields.get("category") is not None and fields["category"] == name:
-            category, subtype, unknown = fields.pop("category"), None, Json()
-        else:
-            fields.pop("category", None)
-            category, subtype, unknown = read_label(name, at)
-        ids = taken.setdefault(fields.get("rater_id", ""), set())
-        wanted = fields.pop("artifact_id", "") or _oid_in(label.get("_id"))
-        artifact_id = as_id(wanted, ids, at.region)
-        if wanted and wanted != artifact_id:
-            at.warn("id.repeated", f"another region has the id {wanted!r}", f"it is read as {artifact_id!r}")
-        ids.add(artifact_id)
-        extra = dict(fields.pop("extra", {}))
-        kept = dict(own(extra, NAMESPACE))
-        for key, value in (
-            ("field", field if field != FIELD else ""),
-            ("attributes", {**own(kept, "attributes"), **others, **rest}),
-            ("rejected_points", bad),
-        ):
-            if value:
-                kept[key] = value
-        if kept or own(extra, NAMESPACE):
-            extra.pop(NAMESPACE, None)
-        return Artifact(
-            **{**fields, "subtype": settle_subtype(category, fields.pop("subtype", None), at) or subtype},
-            artifact_id=artifact_id,
-            category=category,
-            polygons=rings,
-            extra={**unknown, **extra, **({NAMESPACE: kept} if kept else {})},
-        )
-
-
-def _targets(source: Path, where: Where) -> Json:
-    """Names of the values of segmentations, by field; `""` has those of all other fields."""
-    try:
-        found = load_json(source / "metadata.json")
-    except FormatError as error:
-        where.warn("metadata.unreadable", error.message, "export the dataset again")
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {**own(found, "mask_targets"), "": own(found, "default_mask_targets")}
-
-
-def _image_values(sample: Json) -> Json:
-    """The fields of a sample that are those of an image record, JSON text taken apart."""
-    values = {name: value for name, value in sample.items() if name in IMAGE_NAMES and value is not None}
-    for name in ("status", "content_type", "origin", "split", "license"):
-        if isinstance(values.get(name), dict) and values[name].get("_cls") == "Classification":
-            values[name] = values[name].get("label")
-    values |= _unpacked(values, "extra")
-    if isinstance(generation := values.get("generation"), dict):
-        generation = _known({**generation, **_unpacked(generation, "parameters", "raw")})
-        seed = generation.get("seed")
-        if isinstance(seed, str) and re.fullmatch(r"-?[0-9]{1,30}", seed):
-            generation["seed"] = int(seed)
-        values["generation"] = generation
-    if isinstance(reviews := values.get("reviews"), list):
-        values["reviews"] = [
-            _known({**review, **_unpacked(review, "extra")}) if isinstance(review, dict) else review
-            for review in reviews
-        ]
-    return values
-
-
-def _known(values: Json) -> Json:
-    """An embedded document without its class and the fields that nobody filled in."""
-    return {name: value for name, value in values.items() if name != "_cls" and value is not None}
-
-
-def _unpacked(values: Json, *names: str) -> Json:
-    found: Json = {}
-    for name in names:
-        if isinstance(values.get(name), str):
-            try:
-                found[name] = decode_json(values[name].encode(), name)
-            except FormatError:
-                continue
-    return found
-
-
-def _oid_in(value: Any) -> str:
-    found = value.get("$oid") if isinstance(value, dict) else value
-    return found if isinstance(found, str) else ""
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -216,10 +216,10 @@ def _npy(data: bytes) -> npt.NDArray[Any] | str:
     # Not `np.load`: it believes the size that the header declares before it looks how much there is.
     file = io.BytesIO(data)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     if version not in readers:
         return f"the mask is of version {version} of the .npy format"
-    shape, by_columns, dtype = readers[version](file)
+    shape, by_columns, dtype = readers[version](file)  # type: ignore[no-untyped-call]
     rest = data[file.tell() :]
     if dtype.kind not in "biuf" or len(shape) != 2 or 0 in shape:
         return f"the mask has type {dtype} and shape {shape}"

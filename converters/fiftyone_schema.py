@@ -6,11 +6,19 @@ The names of the types are those of FiftyOne (`fiftyone.core.fields`, `fiftyone.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from synthscars.converters.reading import Json
+from synthscars.converters.reading import Json, text
+
+NAMESPACE = "fiftyone"
+"""Key of `extra`. Of an image: `id`, `tags`, `fields` (other fields) and `rejected` labels; of an artifact:
+its `field` and other `attributes`."""
+
+FIELD = "artifacts"
+"""The field of a sample that has the artifacts, unless they came from another field."""
 
 VERSION = "1.0.0"
 """Of FiftyOne: it brings folders of older versions up to date, and refuses those of newer ones."""
@@ -33,6 +41,12 @@ LABELS = frozenset(
     }
 )
 """Classes of labels that a field may have."""
+
+OID = re.compile(r"[0-9a-f]{24}")
+"""An id as MongoDB has them."""
+
+OF_ANY_LABEL = ("tags", "attributes", "confidence", "index")
+"""Attributes that FiftyOne itself gives labels, and records have no field for."""
 
 _FIELDS = "fiftyone.core.fields."
 _DYNAMIC = "fiftyone.core.odm.embedded_document.DynamicEmbeddedDocument"
@@ -238,12 +252,12 @@ def may_be_field(name: Any, value: Any) -> bool:
     fits = isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
     if not fits or name in _RESERVED or name in RECORD_FIELDS or value is None:
         return False
-    return not isinstance(value, dict) or value.get("_cls", "") in {*LABELS, ""}
+    return not _has_class(value) or text(value["_cls"]) in LABELS
 
 
 def may_be_attribute(name: Any, value: Any) -> bool:
     """Whether an attribute of a label that came from FiftyOne can be written again."""
-    if name in ("tags", "attributes", "confidence", "index"):
+    if name in OF_ANY_LABEL:
         return True
     fits = isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
     return fits and name not in LABEL_FIELDS and value is not None and not _has_class(value)
@@ -273,9 +287,14 @@ def declared(name: str, value: Any) -> Json:
 
 
 def _declared_object(name: str, value: Json) -> Json:
-    if value.get("_cls") in LABELS:
+    if text(value.get("_cls")) in LABELS:
         return _field(name, "EmbeddedDocumentField", doc=f"fiftyone.core.labels.{value['_cls']}")
     for key, kind in (("$date", "DateTimeField"), ("$oid", "ObjectIdField"), ("$binary", "ArrayField")):
         if key in value:
             return _field(name, kind)
     return _field(name, "DictField")
+
+
+def object_id(*parts: str) -> str:
+    """An id as MongoDB has them, the same for the same parts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

@@ -312,3 +312,14 @@ def test_rings_without_a_fault_are_told_without_a_closer_look(monkeypatch: pytes
         [],
         [],
     ]
+
+
+def test_rings_of_the_even_odd_rule_keep_their_holes() -> None:
+    outer = (0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0)
+    hole = (2.0, 2.0, 6.0, 2.0, 6.0, 6.0, 2.0, 6.0)
+    apart = (20.0, 0.0, 22.0, 0.0, 22.0, 2.0, 20.0, 2.0)
+    assert geometry.even_odd([outer, apart]) == (outer, apart)
+    found = geometry.even_odd([outer, hole, apart])
+    assert geometry.area(found) == 100 - 16 + 4
+    assert not geometry.to_mask(found, 30, 12)[3:5, 3:5].any()
+    assert geometry.even_odd([outer, outer]) == ()
