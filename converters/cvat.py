@@ -94,9 +94,14 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
         if not paths:
             raise FormatError(f"{source}: no XML file in it", fix="give the folder with annotations.xml")
     for path in paths:
+        count = 0
         try:
-            yield from _read_file(path, problems, images)
+            for record in _read_file(path, problems, images):
+                yield record
+                count += 1
         except BrokenXmlError as error:
+            if not count:
+                raise
             what = error.message.removeprefix(f"{path}: ")
             problems.add(
                 "file.truncated",
@@ -219,7 +224,7 @@ class _Seen:
             if element.tag in WITHOUT_AREA:
                 here.add(
                     "shape.no_area",
-                    f"a {element.tag} is no region",
+                    f"{element.tag!r} has no area and is no region",
                     "draw a polygon around the place; the shape is kept in extra",
                 )
             elif element.tag != "tag":

@@ -80,7 +80,7 @@ class Annotations:
         elif isinstance(name, str) and name in WITHOUT_AREA:
             where.add(
                 "shape.no_area",
-                f"a {name} is no region",
+                f"{name!r} has no area and is no region",
                 "draw a polygon around the place; the shape is kept in extra",
             )
             self.has_other_shapes = True

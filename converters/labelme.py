@@ -215,7 +215,7 @@ def _read_shapes(
         elif shape.get("shape_type") in WITHOUT_AREA:
             here.add(
                 "shape.no_area",
-                f"a {shape['shape_type']} has no area and is no region",
+                f"{shape['shape_type']!r} has no area and is no region",
                 "draw a polygon around the place; the shape is kept in extra",
             )
             other.append(shape)

@@ -208,6 +208,7 @@ def test_a_doctype_is_refused(head: str, tmp_path: Path) -> None:
     [
         ("", "no element found"),
         ("<annotations>", "no element found"),
+        ("<annotations><version>1.1</version><meta><ta", "unclosed token"),
         ("<html></html>", "root element is <html>"),
         ("<annotations>&boom;</annotations>", "undefined entity"),
         ("<annotations>" + "<a>" * 100, "elements in elements"),
