@@ -15,6 +15,7 @@ from synthscars.geometry import (
     area,
     bbox,
     clip,
+    even_odd,
     from_rle,
     polygon,
     ring_faults,
@@ -318,8 +319,8 @@ def test_rings_of_the_even_odd_rule_keep_their_holes() -> None:
     outer = (0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0)
     hole = (2.0, 2.0, 6.0, 2.0, 6.0, 6.0, 2.0, 6.0)
     apart = (20.0, 0.0, 22.0, 0.0, 22.0, 2.0, 20.0, 2.0)
-    assert geometry.even_odd([outer, apart]) == (outer, apart)
-    found = geometry.even_odd([outer, hole, apart])
-    assert geometry.area(found) == 100 - 16 + 4
-    assert not geometry.to_mask(found, 30, 12)[3:5, 3:5].any()
-    assert geometry.even_odd([outer, outer]) == ()
+    assert even_odd([outer, apart]) == (outer, apart)
+    found = even_odd([outer, hole, apart])
+    assert area(found) == 100 - 16 + 4
+    assert not to_mask(found, 30, 12)[3:5, 3:5].any()
+    assert even_odd([outer, outer]) == ()
