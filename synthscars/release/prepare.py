@@ -76,7 +76,8 @@ def usable(
             for artifact in (_usable_artifact(artifact, record, problems) for artifact in record.artifacts)
             if artifact is not None
         )
-        if record.artifacts and not kept:
+        # Annotated without any artifact: its regions could not even be read.
+        if (record.artifacts or record.status == "annotated") and not kept:
             problems.add(
                 "record.no_artifact_left",
                 "none of its artifacts can be used, and it must not count as clean",
