@@ -16,7 +16,6 @@ are subfolders.
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -33,6 +32,7 @@ from synthscars.converters.fields import (
     settle_status,
 )
 from synthscars.converters.holds import everything_but, narrow
+from synthscars.converters.labelme_images import images_of, json_files, read_picture, upright_copy
 from synthscars.converters.labelme_shapes import WITHOUT_AREA, read_shape, rings_of, write_shape
 from synthscars.converters.losses import Losses
 from synthscars.converters.parts import Drawn, apart, groups, join, whole_number
@@ -52,10 +52,11 @@ from synthscars.converters.reading import (
     load_json,
     text,
     unknown_fields,
-    whole,
 )
-from synthscars.problems import FormatError, ImageError, Problems, UsageError
+from synthscars.problems import FormatError, Problems, UsageError
 from synthscars.records import Artifact, ImageRecord
+
+__all__ = ["HOLDS", "images_of", "read", "write"]
 
 NAMESPACE = "labelme"
 VERSION = "6.3.1"
@@ -94,7 +95,7 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
         yield _read_file(source, PurePosixPath(source.name), problems, pictures)
         return
     folder: Path | None = None
-    for path in _json_files(source):
+    for path in json_files(source):
         name = PurePosixPath(path.relative_to(source).as_posix())
         if path.parent != folder:
             folder = path.parent
@@ -104,16 +105,6 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
         except FormatError as error:
             what = error.message.removeprefix(f"{path}: ")
             problems.add("file.unreadable", what, fix=error.fix, file=str(path))
-
-
-def _json_files(folder: Path) -> list[Path]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    # What a Mac adds to archives is named like the file it belongs to.
-    found = [path for path in files if path.suffix.lower() == ".json" and not path.name.startswith("._")]
-    if files and not found:
-        raise FormatError(f"{folder}: no JSON file in it", fix="give the folder that labelme saved to")
-    # Folder by folder, so that each is looked through once.
-    return sorted(found, key=lambda path: (path.parent, path.name))
 
 
 def _read_file(path: Path, name: PurePosixPath, problems: Problems, pictures: SourcePictures) -> ImageRecord:
@@ -130,7 +121,7 @@ def _read_file(path: Path, name: PurePosixPath, problems: Problems, pictures: So
     # Empty fields are left out of what we write: only another's file is asked what its name and place say.
     ours = "image_id" in fields
     split = _SPLITS.get(name.parts[0], "") if len(name.parts) > 1 else ""
-    picture = _picture(given, image_path or file_name, name, fields.get("image_id", ""), pictures, where)
+    picture = read_picture(given, image_path or file_name, name, fields.get("image_id", ""), pictures, where)
     rejected: list[Any] = _as_list(rest.pop(_REJECTED, None))
     without_outline = _as_list(rest.pop(_WITHOUT_OUTLINE, None))
     drawn, other = _read_shapes(given.get("shapes"), picture, where, rejected)
@@ -161,39 +152,6 @@ def _read_file(path: Path, name: PurePosixPath, problems: Problems, pictures: So
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _picture(
-    given: Json, image_path: str, name: PurePosixPath, image_id: str, pictures: SourcePictures, where: Where
-) -> Picture:
-    size = (whole(given.get("imageWidth")), whole(given.get("imageHeight")))
-    stand_in = (name.parent / image_path).as_posix()
-    embedded = given.get("imageData")
-    if isinstance(embedded, str) and embedded and not pictures.has(image_path):
-        said = Picture(image_id or pictures.stand_in(stand_in), *size)
-        return _embedded(embedded, said, bool(image_id), where)
-    return pictures.find(image_path, where, image_id=image_id, size=size, stand_in=stand_in)
-
-
-def _embedded(data: str, said: Picture, has_id: bool, where: Where) -> Picture:
-    """The image that is in the JSON. labelme shows it as it is stored, so its size is the upright one."""
-    from synthscars.images import open_image, sha256
-
-    try:
-        content = base64.b64decode(data)
-        size = open_image(content).size
-    except (ImageError, ValueError) as error:
-        what = error.message if isinstance(error, ImageError) else f"it is no base64: {error}"
-        where.warn("image.damaged", f"imageData: {what}", "add the image itself")
-        return said
-    if said.width and said.height and size != (said.width, said.height):
-        where.warn(
-            "image.size_differs",
-            f"imageData has {size[0]} x {size[1]} pixels, the file says {said.width} x {said.height}",
-            "look whether the regions lie where they should",
-        )
-    # It may be an upright copy of the image that the id is of.
-    return Picture(said.image_id if has_id else sha256(content), *size)
 
 
 def _read_shapes(
@@ -296,7 +254,7 @@ class _Folder:
         data: bytes | None = None
         placed = False
         if pictures.how == "embed":
-            data = _upright_copy(pictures.data(record, losses), record, losses)
+            data = upright_copy(pictures.data(record, losses), record, losses)
         else:
             placed = pictures.place(record, self._folder, name, losses)
         given = _as_labelme(record, name, placed, data)
@@ -347,21 +305,3 @@ def _as_labelme(record: ImageRecord, name: str, placed: bool, data: bytes | None
         **own(kept, "rest"),
         **values,
     }
-
-
-def _upright_copy(data: bytes | None, record: ImageRecord, losses: Losses) -> bytes | None:
-    """The image as labelme embeds it: the file itself, or an upright PNG where that is turned by EXIF."""
-    from synthscars.images import open_image, orientation, upright
-
-    if data is None:
-        return None
-    try:
-        image = open_image(data)
-        if orientation(image) == 1:
-            return data
-        copy = io.BytesIO()
-        upright(image).save(copy, format="PNG", exif=b"")
-    except ImageError:
-        losses.count("image", "images are damaged and were not embedded", record, severity="warning")
-        return None
-    return copy.getvalue()

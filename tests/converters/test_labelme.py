@@ -193,6 +193,17 @@ def test_an_image_that_is_only_embedded_is_found(tmp_path: Path) -> None:
     assert not list(problems)
 
 
+def test_embedded_images_are_there_for_other_formats(tmp_path: Path) -> None:
+    data = encoded(picture(1, 60, 40), "PNG")
+    saved(tmp_path / "in", shape(), imageData=base64.b64encode(data).decode())
+    (tmp_path / "in" / "broken.json").write_text("{")
+    done = formats.convert(tmp_path / "in", tmp_path / "out", Problems(), to="labelme")
+    assert done.written == 1
+    assert (tmp_path / "out" / "a.png").read_bytes() == data
+    record = reads(tmp_path / "out")[0][0]
+    assert record.image_id == sha256(data)
+
+
 @pytest.mark.parametrize("data", ["no base64 §", "aaaa", base64.b64encode(b"BM").decode()])
 def test_an_embedded_image_that_is_damaged_is_reported(tmp_path: Path, data: str) -> None:
     record, problems = first(saved(tmp_path, shape(), imageData=data))
