@@ -103,7 +103,7 @@ def _is_coco(found: Evidence) -> bool:
 def _is_masks(found: Evidence) -> bool:
     if "masks.jsonl" in found:
         return True
-    folders = ("masks", "mask", "labels", "ann_dir", "SegmentationClass")
+    folders = ("masks", "mask", "labels", "annotations", "ann_dir", "SegmentationClass")
     images = (f"{above}{name}/**/*.png" for above in ("", "*/") for name in folders)
     return "data.yaml" not in found and any(pattern in found for pattern in images)
 
@@ -213,7 +213,9 @@ FORMATS: dict[str, Format] = {
             "yolo",
             "YOLO segmentation: data.yaml, one text file per image",
             (),
-            lambda found: "data.yaml" in found or "labels/**/*.txt" in found,
+            lambda found: (
+                found.name == "data.yaml" or any(one in found for one in ("data.yaml", "labels/**/*.txt"))
+            ),
             folder=True,
             needs_size=True,
         ),

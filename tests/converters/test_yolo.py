@@ -149,6 +149,7 @@ def test_the_golden_dataset_is_written_again_with_the_same_labels(tmp_path: Path
 
 def test_it_is_recognised_with_and_without_data_yaml(tmp_path: Path) -> None:
     assert formats.detect(GOLDEN).name == "yolo"
+    assert formats.detect(GOLDEN / "data.yaml").name == "yolo"
     shutil.copytree(GOLDEN / "labels", tmp_path / "labels")
     assert formats.detect(tmp_path).name == "yolo"
 
