@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,25 @@ class Evidence:
         self.path = path
         self.name = path.name.lower()
         self.is_folder = path.is_dir()
+        self._inside: dict[Path, Evidence] = {}
 
     def __contains__(self, pattern: str) -> bool:
-        """Whether a folder holds something of that pattern (`annotations/*.json`)."""
-        return self.is_folder and next(self.path.glob(pattern), None) is not None
+        """Whether a folder holds something of that pattern (`annotations/*.json`) that is not hidden."""
+        return self.is_folder and next(self._shown(pattern), None) is not None
+
+    def _shown(self, pattern: str) -> Iterator[Path]:
+        # Archives from a Mac hold a `._NAME` beside every NAME, which is no JSON, and comes first.
+        return (path for path in self.path.glob(pattern) if not path.name.startswith("."))
 
     def within(self, *patterns: str) -> Evidence | None:
         """The first file in the folder that one of the patterns names."""
         if not self.is_folder:
             return None
         for pattern in patterns:
-            found = min((path for path in self.path.glob(pattern) if path.is_file()), default=None)
+            found = min((path for path in self._shown(pattern) if path.is_file()), default=None)
             if found is not None:
-                return Evidence(found)
+                # The same one to all that ask: it knows what it has read.
+                return self._inside.setdefault(found, Evidence(found))
         return None
 
     @cached_property

@@ -67,7 +67,8 @@ class Holds(msgspec.Struct, frozen=True, kw_only=True):
     image, artifact: names out of `IMAGE_FIELDS` and `ARTIFACT_FIELDS`. An image without `image_id` or `size`
     gets them from its file when it is read.
     statuses: states of an image *without* artifacts that come back. An image in any other is left out: it
-    would come back as something that nobody said.
+    would come back as something that nobody said. An image with artifacts comes back as annotated, unless
+    `image` has `status`.
     outlines: see `Outlines`. several_rings: an artifact of several rings stays one artifact. regionless: an
     artifact without an outline can be held.
     namespace: the key of `extra` that holds what the format itself has and records have not.
@@ -138,6 +139,11 @@ def narrow_record(record: ImageRecord, holds: Holds, losses: Losses) -> ImageRec
         losses.count("extra", IMAGE_FIELDS["extra"], record)
     if artifacts != record.artifacts:
         changes["artifacts"] = artifacts
+    if "status" not in holds.image and record.status != "annotated" and artifacts:
+        changes["status"] = "annotated"
+        losses.count(
+            "status", f"images with artifacts that are {record.status}, written as annotated", record
+        )
     if holds.text:
         changes |= _narrow_texts(msgspec.structs.replace(record, **changes), holds.text, losses)
     return msgspec.structs.replace(record, **changes) if changes else record
@@ -208,7 +214,7 @@ def _narrow_texts(record: ImageRecord, text: Callable[[str], str], losses: Losse
 
 
 def _own(extra: dict[str, Any], holds: Holds) -> dict[str, Any]:
-    return {key: value for key, value in extra.items() if key == holds.namespace}
+    return {key: value for key, value in extra.items() if holds.namespace and key == holds.namespace}
 
 
 _IMAGE_DEFAULTS = {

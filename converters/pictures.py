@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -305,9 +306,11 @@ def by_hash(folders: Sequence[Path]) -> Finder:
     def find(image_id: str) -> Path | None:
         with lock:
             while waiting:
-                for path in sorted(waiting.pop().rglob("*")):
-                    if path.suffix.lower() in {*SUFFIXES.values(), ".jpeg"} and path.is_file():
-                        found.setdefault(sha256(path.read_bytes()), path)
+                for path in sorted(waiting.pop(0).rglob("*")):
+                    if path.suffix.lower() in {*SUFFIXES.values(), ".jpeg", ".jpe", ".jfif"}:
+                        # A folder with the name of a file, or a file that may not be read, is not at hand.
+                        with suppress(OSError):
+                            found.setdefault(sha256(path.read_bytes()), path)
         return found.get(image_id)
 
     return find

@@ -94,6 +94,7 @@ def write(
     """
     losses = Losses(str(target), problems)
     count = 0
+    seen: set[str] = set()
     with atomic_file(target) as file:
         is_json = target.name.lower().endswith(".jsonl")
         writer = JsonLinesWriter(file) if is_json else CsvWriter(file)
@@ -103,6 +104,16 @@ def write(
                 writer.write({**image, **_artifact_cells(artifact)})
             if not record.artifacts:
                 writer.write(image)
+            if record.image_id in seen:
+                problems.add(
+                    "image.repeated",
+                    "another record has the same image_id; a reader takes their rows for one image",
+                    fix="merge the records of an image before they are written",
+                    severity="warning",
+                    file=str(target),
+                    image=record.file_name or record.image_id,
+                )
+            seen.add(record.image_id)
             count += 1
         writer.close()
     if writer.long_cells:

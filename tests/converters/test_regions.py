@@ -271,6 +271,13 @@ def test_pandas_saves_a_table_that_reads_as_the_same_records(tmp_path: Path) -> 
     assert read(tmp_path / "t.csv")[0] == RECORDS
 
 
+def test_two_records_of_one_image_are_reported_because_they_come_back_as_one(tmp_path: Path) -> None:
+    (said,) = write([RECORDS[0], changed(RECORDS[0], artifacts=(PRICE,))], tmp_path / "t.csv")
+    assert (said.code, said.image) == ("image.repeated", "hand.png")
+    (found,), _ = read(tmp_path / "t.csv")
+    assert len(found.artifacts) == 3
+
+
 # What is wrong
 
 
