@@ -137,8 +137,7 @@ class _Reading:
         """The record of the tasks of one image, none if that is to be set aside."""
         self.tasks += len(tasks)
         first = tasks[0]
-        data = first.get("data") if isinstance(first, dict) else None
-        key = self.key(data)
+        key = self.key(first.get("data")) if isinstance(first, dict) else ""
         if not key:
             self._set_aside(first)
             return
@@ -152,8 +151,13 @@ class _Reading:
                 fix="ingest the image into this workspace, or delete the task",
             )
             return
+        # Before version 1.0, annotations were called completions.
+        tasks = [
+            {"annotations": each["completions"], **each} if "completions" in each else each for each in tasks
+        ]
         if about is None and len(tasks) == 1:
-            record = restored(first, Where(self.problems, self._where(first), text(data.get("image_id"))))
+            where = Where(self.problems, self._where(first), text(first["data"].get("image_id")))
+            record = restored(first, where)
             if record is not None:
                 yield record
                 return

@@ -147,12 +147,12 @@ class ImageReader:
         return 0, 0
 
     def _extra(self) -> Json:
-        drafts = [unknown_fields(draft, _PARSED_OF_DRAFTS) for draft in self._listed("drafts")]
+        drafts = [_nameless(draft, _PARSED_OF_DRAFTS) for draft in self._listed("drafts")]
         found = {
             "label_studio_tasks": [task.get("id") for task in self.tasks],
             "rejected_regions": self.rejected,
             "predictions": self._listed("predictions"),
-            "drafts": [_nameless(draft) for draft in drafts],
+            "drafts": drafts,
         }
         return {key: value for key, value in found.items() if value}
 
@@ -185,8 +185,7 @@ class ImageReader:
     def _by_rater(self) -> dict[str, list[Json]]:
         raters: dict[str, list[Json]] = {}
         for task in self.tasks:
-            # Before version 1.0 they were `completions`.
-            given = task.get("annotations", task.get("completions", []))
+            given = task.get("annotations", [])
             if not isinstance(given, list):
                 self.warn(
                     "task.bad_annotations",
@@ -227,7 +226,7 @@ class ImageReader:
         *earlier, latest = sorted(given, key=_precedence)
         extra: Json = {
             "annotation_id": latest.get("id"),
-            **_nameless({key: value for key, value in latest.items() if value not in (None, {})}, _PARSED),
+            **_nameless(latest, _PARSED),
         }
         if earlier:
             which = "the ground truth" if latest.get("ground_truth") is True else "the latest"
@@ -338,9 +337,10 @@ def _dicts(value: Any) -> list[Json]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def _nameless(values: Json, without: Iterable[str] = ()) -> Json:
-    """The fields without people's names and addresses, which snapshots put where exports have a number."""
+def _nameless(values: Json, without: Iterable[str]) -> Json:
+    """What there is besides some fields, without people's names, which snapshots put in place of a number."""
     return {
         key: value.get("id") if isinstance(value, dict) and "email" in value else value
         for key, value in unknown_fields(values, without).items()
+        if value not in (None, {})
     }

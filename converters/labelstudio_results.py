@@ -192,8 +192,10 @@ class Answers:
                 texts[EXPLANATION] = "\n".join(_strings(item, "text"))
                 extra["explained_in"] = control
             elif kind == "choices" and control == self._classing and _known(_strings(item, "choices")):
-                # What the region is labelled with says more about it than the choice.
-                labels = labels if _known(labels) else _strings(item, "choices")
+                # A label that the taxonomy knows says more about the region than the choice.
+                if not _known(labels):
+                    extra |= {"label": labels[0]} if labels else {}
+                    labels = _strings(item, "choices")
             elif not shape_of(item):
                 self._keep(item, f"the control {control!r} is not known", region_id)
         if not self.reader.foreign:

@@ -111,10 +111,13 @@ def _turned(value: Json, shape: str, width: int, height: int) -> Ring | str:
     from synthscars.shapes import ellipse_ring, rectangle_ring
 
     lengths = ("width", "height") if shape == "rectangle" else ("radiusX", "radiusY")
-    numbers = [value.get(name) for name in ("x", "y", *lengths)] + [value.get("rotation") or 0]
-    for name, number in zip(("x", "y", *lengths, "rotation"), numbers, strict=True):
+    numbers: list[float] = []
+    given: Json = {"rotation": 0, **{name: part for name, part in value.items() if part is not None}}
+    for name in ("x", "y", *lengths, "rotation"):
+        number: Any = given.get(name)
         if not is_number(number):
             return f"its {name} is {str(number)[:60]}, not a number"
+        numbers.append(number)
     x, y, first, second, rotation = numbers
     make = rectangle_ring if shape == "rectangle" else ellipse_ring
     return make(x * width / 100, y * height / 100, first * width / 100, second * height / 100, rotation)

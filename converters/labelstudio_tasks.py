@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 _RATER = re.compile(r"rater-(0|[1-9][0-9]{0,17})")
 # Of an artifact's other fields, those that are Label Studio's own.
+_SIZE: tuple[str, ...] = ("original_width", "original_height", "image_rotation")
 _KEPT = frozenset({"origin", "meta", "score", "parentID", "image_rotation"})
 
 
@@ -189,9 +190,7 @@ def _region_items(artifact: Artifact, region_id: str, shape: Json) -> Iterator[J
         yield {**shape, "id": region_id, "type": field, "value": {**shape["value"], field: [label]}}
     # Every answer repeats the shape, as the page writes it, except for masks, which may be large.
     repeated = {key: part for key, part in shape["value"].items() if key not in ("rle", "imageDataURL")}
-    size = {
-        key: shape[key] for key in ("original_width", "original_height", "image_rotation") if key in shape
-    }
+    size = {key: shape[key] for key in _SIZE if key in shape}
     for control, text in ((PHRASE, artifact.phrase), (EXPLANATION, artifact.explanation)):
         if text:
             yield {**_item(region_id, control, "textarea", {**repeated, "text": [text]}), **size}

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import artifacts, records, reviews
+from labelstudio_tasks import answered_records, spoil
 
 from synthscars.converters import labelstudio
 from synthscars.converters.labelstudio_tasks import results
@@ -56,29 +56,6 @@ def items_of(task: dict[str, Any]) -> list[dict[str, Any]]:
     return items
 
 
-@st.composite
-def answered_records(draw: st.DrawFn) -> ImageRecord:
-    """Records as Label Studio can hold them: accounts as raters, regions only of raters who drew some."""
-    base = draw(records(max_artifacts=0))
-    numbers = draw(st.lists(st.integers(0, 10**6), max_size=3, unique=True))
-    answers: list[Review] = []
-    regions: list[Artifact] = []
-    for number in numbers:
-        review = msgspec.structs.replace(draw(reviews(f"rater-{number}")), extra={})
-        if review.status == "skipped":
-            review = Review(rater_id=review.rater_id, status="skipped", seconds=review.seconds)
-        elif review.status == "annotated":
-            count = draw(st.integers(1, 3))
-            # The same ids for every rater: they are unique per rater only.
-            found = [draw(artifacts(base.width, base.height, f"r{index}")) for index in range(count)]
-            regions += [
-                msgspec.structs.replace(one, rater_id=review.rater_id, votes=None, agreement=None, extra={})
-                for one in found
-            ]
-        answers.append(review)
-    return msgspec.structs.replace(base, artifacts=tuple(regions), reviews=tuple(answers), extra={})
-
-
 @given(answered_records())
 def test_what_every_rater_answered_survives_writing_and_reading(record: ImageRecord) -> None:
     problems = Problems()
@@ -104,31 +81,13 @@ def plain(artifact: Artifact) -> Artifact:
     return msgspec.structs.replace(artifact, polygons=rings, extra={})
 
 
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["polygonlabels", "textarea", "relation", "\ud800", 10**400, -1, {"id": None}]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
 @settings(max_examples=300)
 @given(st.data())
 def test_nonsense_anywhere_in_a_task_never_ends_the_reading_nor_touches_other_images(
     data: st.DataObject,
 ) -> None:
     spoiled = annotated()
-    holder: Any = spoiled
-    key: Any = data.draw(st.sampled_from(sorted(holder)))
-    while isinstance(holder[key], (dict, list)) and holder[key] and data.draw(st.integers(0, 5)):
-        holder = holder[key]
-        options = sorted(holder) if isinstance(holder, dict) else range(len(holder))
-        key = data.draw(st.sampled_from(options))
-    holder[key] = data.draw(JSON_VALUES)
+    spoil(data, spoiled)
     other = msgspec.structs.replace(BASE, image_id="cd" * 32, artifacts=(HAND,), reviews=(SEEN,))
     problems = Problems()
     images = {record.image_id: record for record in (BASE, other)}
