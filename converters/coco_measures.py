@@ -7,6 +7,7 @@ of them; GEOS has to look at the others, and only what is left goes through the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from synthscars.records import Ring
 
-Points = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 
 
 Box = list[float]
@@ -25,23 +26,28 @@ Box = list[float]
 def measure(regions: Sequence[Sequence[Ring]]) -> tuple[list[float], list[Box]]:
     """Area (of the union of its rings, in square pixels) and box of each region.
 
-    regions: one or more rings each, of at least 3 points. Not finite where a coordinate is not.
+    regions: one or more rings each, of at least 3 points. The area is NaN where a coordinate is not finite.
     """
     rings = [ring for region in regions for ring in region]
     if not rings:
         return [], []
-    areas, low, high, plain = _measure_rings(rings)
+    areas, corners, plain = _measure_rings(rings)
     _look_closer(rings, plain)
     if len(rings) > len(regions):
         first = np.concatenate(([0], np.cumsum([len(region) for region in regions])[:-1]))
-        low, high = np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
+        # Of the corners, the greatest is the lowest coordinate with its sign turned.
+        corners = np.maximum.reduceat(corners, first, axis=1)
         areas = [areas[number] for number in first]
         plain = [len(region) == 1 and plain[number] for region, number in zip(regions, first, strict=True)]
     for number, (region, sure) in enumerate(zip(regions, plain, strict=True)):
         if not sure:
             areas[number] = _exact_area(region)
+    left, top, right, bottom = corners
     with np.errstate(all="ignore"):
-        return areas, np.hstack((low, high - low)).tolist()
+        boxes = np.stack((-left, -top, right + left, bottom + top), axis=1)
+    for number in np.flatnonzero(~np.isfinite(boxes).all(axis=1)):
+        areas[number] = math.nan
+    return areas, (boxes + 0.0).tolist()
 
 
 def _look_closer(rings: Sequence[Ring], plain: list[bool]) -> None:
@@ -63,37 +69,43 @@ def _look_closer(rings: Sequence[Ring], plain: list[bool]) -> None:
         plain[number] = sure
 
 
-def _measure_rings(rings: Sequence[Ring]) -> tuple[list[float], Points, Points, list[bool]]:
-    """Shoelace areas, lowest and highest coordinates, and whether a ring surely does not cross itself."""
+def _measure_rings(rings: Sequence[Ring]) -> tuple[list[float], Numbers, list[bool]]:
+    """Shoelace areas, corners, and whether a ring surely does not cross itself.
+
+    Corners: `-left, -top, right, bottom`, shape (4, rings).
+    """
     lengths = np.fromiter(map(len, rings), dtype=np.intp, count=len(rings)) // 2
-    points = np.fromiter(chain.from_iterable(rings), dtype=np.float64).reshape(-1, 2)
+    flat = np.fromiter(chain.from_iterable(rings), dtype=np.float64, count=2 * int(lengths.sum()))
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    lasts = starts + lengths - 1
+    # Axis by axis: numpy is several times as fast along numbers that lie side by side.
+    x, y = np.ascontiguousarray(flat[::2]), np.ascontiguousarray(flat[1::2])
     with np.errstate(all="ignore"):
-        low = np.minimum.reduceat(points, starts)
-        high = np.maximum.reduceat(points, starts)
+        corners = np.stack(
+            (
+                -np.minimum.reduceat(x, starts),
+                -np.minimum.reduceat(y, starts),
+                np.maximum.reduceat(x, starts),
+                np.maximum.reduceat(y, starts),
+            )
+        )
         # Seen from the mean of the points: products of small numbers lose less than those of large ones.
-        means = np.add.reduceat(points, starts) / lengths[:, None]
-        x, y = (points - np.repeat(means, lengths, axis=0)).T
-        next_x, next_y = _shifted(x, starts, lengths), _shifted(y, starts, lengths)
+        x -= np.repeat(np.add.reduceat(x, starts) / lengths, lengths)
+        y -= np.repeat(np.add.reduceat(y, starts) / lengths, lengths)
+        next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+        next_x[lasts], next_y[lasts] = x[starts], y[starts]
         cross = x * next_y - next_x * y
         areas = np.abs(np.add.reduceat(cross, starts)) / 2
         turns_left = np.minimum.reduceat(cross, starts) > 0
         turns_right = np.maximum.reduceat(cross, starts) < 0
         rises = np.add.reduceat(((y <= 0) & (next_y > 0)).astype(np.intp), starts)
     plain = (turns_left | turns_right) & (rises == 1)
-    return areas.tolist(), low, high, plain.tolist()
-
-
-def _shifted(values: Points, starts: npt.NDArray[np.intp], lengths: npt.NDArray[np.intp]) -> Points:
-    """The value of the next point of the same ring."""
-    following = np.roll(values, -1)
-    following[starts + lengths - 1] = values[starts]
-    return following
+    return areas.tolist(), corners, plain.tolist()
 
 
 def _exact_area(rings: Sequence[Ring]) -> float:
     from synthscars.geometry import area
 
     if not all(np.isfinite(ring).all() for ring in rings):
-        return float("nan")
+        return math.nan
     return area(rings)

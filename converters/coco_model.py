@@ -40,17 +40,17 @@ INFO: Json = {
 """Without year and date: equal records give equal files."""
 
 
-class Image(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+class Image(msgspec.Struct, omit_defaults=True, gc=False):
     """An entry of `images`, in the order of its keys; those with a default are left out if they have it."""
 
     id: int
     file_name: str
     width: int
     height: int
-    license: int | None = None
     sha256: str
     status: str
     rater_list: list[str]
+    license: int | None = None
     original_name: str | None = None
     origin: str = "synthetic"
     content_type: str | None = None
@@ -64,7 +64,7 @@ class Image(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     extra: Json = {}
 
 
-class Annotation(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+class Annotation(msgspec.Struct, omit_defaults=True, gc=False):
     """An entry of `annotations`, likewise. segmentation: rings, or a mask as `write_rle` has it."""
 
     id: int
@@ -90,8 +90,13 @@ def raters_of(record: ImageRecord) -> list[str]:
 
     Not who skipped it, nor whose regions could not be read: KaLOS would count that as having found nothing.
     """
-    found = {artifact.rater_id: None for artifact in record.artifacts if artifact.rater_id}
-    found |= {review.rater_id: None for review in record.reviews if review.status == "clean"}
+    found: dict[str, None] = {}
+    for artifact in record.artifacts:
+        if artifact.rater_id:
+            found[artifact.rater_id] = None
+    for review in record.reviews:
+        if review.status == "clean":
+            found[review.rater_id] = None
     return list(found)
 
 

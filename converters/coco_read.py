@@ -358,8 +358,8 @@ def _with_regionless(
             rejected.append(entry)
             continue
         position = entry.get(POSITION)
-        place = int(position) if is_number(position) and position >= 0 else len(artifacts)
-        artifacts.insert(place, artifact)
+        known = is_number(position) and 0 <= position < len(artifacts)
+        artifacts.insert(int(position) if known else len(artifacts), artifact)
     return artifacts
 
 
