@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,33 +58,43 @@ _OF_LABEL = frozenset(
 
 def samples(source: Path, where: Where) -> Iterator[tuple[str, Any]]:
     """The samples one by one, each with its place: from `samples.json`, or a folder with a file for each."""
+    for name, load in _places(source):
+        try:
+            sample = load()
+        except (FormatError, RecursionError) as error:
+            what = error.message if isinstance(error, FormatError) else "it is nested too deeply"
+            where.at(image=name).add("sample.unreadable", what, "export the dataset again")
+            continue
+        yield name, sample
+
+
+def _places(source: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     path = source / "samples.json"
     if not path.is_file() and (source / "samples").is_dir():
-        for each in sorted((source / "samples").glob("*.json")):
-            try:
-                yield f"samples/{each.name}", plain(simple(load_json(each)))
-            except FormatError as error:
-                where.at(image=f"samples/{each.name}").add(
-                    "sample.not_json", error.message, "export the dataset again"
-                )
+        for each in sorted((source / "samples").glob("[!.]*.json")):
+            yield f"samples/{each.name}", partial(_of_file, each)
         return
     content = read_bytes(path)
     try:
         items: Any = msgspec.json.decode(content, type=_Samples).samples
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         found = decode_items(content, str(path))
         items = found.get("samples") if isinstance(found, dict) else None
     if not isinstance(items, list):
         raise FormatError(f"{path}: it holds no list of samples", fix="export the dataset again")
     for number, item in enumerate(items):
-        yield f"samples[{number}]", _plain(item, str(path))
+        yield f"samples[{number}]", partial(_of_item, item, str(path))
 
 
 class _Samples(msgspec.Struct):
     samples: list[msgspec.Raw]
 
 
-def _plain(item: Any, name: str) -> Any:
+def _of_file(path: Path) -> Any:
+    return plain(simple(load_json(path)))
+
+
+def _of_item(item: Any, name: str) -> Any:
     if not isinstance(item, msgspec.Raw):
         return plain(simple(item))
     content = bytes(item)

@@ -527,6 +527,20 @@ def test_a_damaged_file_is_refused_as_a_whole(tmp_path: Path) -> None:
             read(tmp_path)
 
 
+@pytest.mark.parametrize("depth", [700, 5000])
+def test_a_sample_that_is_nested_too_deeply_costs_no_more_than_itself(depth: int, tmp_path: Path) -> None:
+    folder = folder_with(tmp_path)
+    deep = '{"filepath": "a.png", "x": ' + "[" * depth + "]" * depth + ', "y": NaN}'
+    (folder / "samples.json").write_text('{"samples": [' + deep + ', {"filepath": "b.png"}]}')
+    if depth == 5000:  # no parser takes the file
+        with pytest.raises(FormatError, match="samples"):
+            read(folder)
+        return
+    (found,), problems = read(folder)
+    assert found.file_name == "b.png"
+    assert codes(problems) == [("sample.unreadable", "samples[0]", "")]
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
