@@ -26,4 +26,6 @@ from synthscars.converters.coco_model import HOLDS
 from synthscars.converters.coco_read import read
 from synthscars.converters.coco_write import write
 
-__all__ = ["HOLDS", "read", "write"]
+OPTIONS = {"segmentation": ("polygons", "rle")}
+
+__all__ = ["HOLDS", "OPTIONS", "read", "write"]

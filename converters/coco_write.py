@@ -298,7 +298,7 @@ class _File:
         for (artifact, image, record), area, box in zip(self._waiting, areas, boxes, strict=True):
             if not math.isfinite(area):
                 what = "artifacts with a coordinate that is not finite were left out"
-                self._shared.losses.count("outline", what, record, severity="error")
+                self._shared.losses.count("artifact.outline", what, record, severity="error")
                 continue
             kept, extra = _NOTHING, artifact.extra
             if NAMESPACE in extra:

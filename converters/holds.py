@@ -153,7 +153,8 @@ def _narrow_artifacts(record: ImageRecord, holds: Holds, losses: Losses) -> tupl
     kept: list[Artifact] = []
     for artifact in record.artifacts:
         if not artifact.polygons and not holds.regionless:
-            losses.count("outline", "artifacts without an outline were left out", record, severity="warning")
+            what = "artifacts without an outline were left out"
+            losses.count("artifact.outline", what, record, severity="warning")
             continue
         changes: dict[str, Any] = {}
         for name in _PLAIN_ARTIFACT_FIELDS:

@@ -35,7 +35,9 @@ from synthscars.converters.reading import Json, Where, as_id, load_json, read_la
 from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, ImageRecord, Ring, Status, decode_record
 
-__all__ = ["HOLDS", "NAMESPACE", "Kind", "read", "write"]
+OPTIONS = {"kind": ("regions", "indexed", "binary")}
+
+__all__ = ["HOLDS", "NAMESPACE", "OPTIONS", "Kind", "read", "write"]
 
 NAMESPACE = "masks"
 
@@ -43,7 +45,7 @@ HOLDS = everything_but(
     outlines="pixels",
     namespace=NAMESPACE,
     note="One PNG a region; everything but outlines is kept in masks.jsonl beside them. In Python, "
-    "write(kind='indexed') and write(kind='binary') write one PNG an image, which unite regions.",
+    "With the option kind=indexed or kind=binary there is one PNG an image, which unites regions.",
 )
 
 

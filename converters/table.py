@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from synthscars.converters.formats import FORMATS, Format
@@ -11,7 +10,7 @@ from synthscars.records import STATUSES
 
 _OUTLINES = {
     "exact": "exact",
-    "rounded": "within 1e-6 px",
+    "rounded": "to 1e-6 px",
     "pixels": "pixels",
     "boxes": "boxes",
     "none": "no",
@@ -24,9 +23,9 @@ def _files(format: Format) -> str:
 
 
 def _not_held(holds: Holds) -> list[str]:
-    missing = [name for name in IMAGE_FIELDS if name not in holds.image and name not in ("image_id", "size")]
-    missing += [f"artifact.{name}" for name in ARTIFACT_FIELDS if name not in holds.artifact]
-    return missing
+    told_by_file = ("image_id", "size")
+    missing = [f"artifact.{name}" for name in ARTIFACT_FIELDS if name not in holds.artifact]
+    return missing + [name for name in IMAGE_FIELDS if name not in holds.image and name not in told_by_file]
 
 
 def as_json() -> list[dict[str, Any]]:
@@ -44,6 +43,7 @@ def as_json() -> list[dict[str, Any]]:
             "statuses": [name for name in STATUSES if name in {*each.holds.statuses, "annotated"}],
             "outlines": each.holds.outlines,
             "several_rings": each.holds.several_rings,
+            "options": each.options,
             "note": each.holds.note,
         }
         for each in FORMATS.values()
@@ -68,40 +68,44 @@ def as_markdown() -> str:
     return "\n".join([*lines, "", *notes]) + "\n"
 
 
-def as_rich() -> Iterator[Any]:
-    """Tables for a terminal: formats by image fields, and by artifact fields."""
+def as_rich() -> Any:
+    """A table for a terminal: one line a format, with what it does not hold."""
     from rich.table import Table
 
-    head = Table(title="Formats", title_justify="left", box=None, pad_edge=False)
-    for name in ("format", "files", "read", "write", "outlines", "what it is"):
-        head.add_column(name, overflow="fold", no_wrap=name == "format")
+    table = Table(box=None, pad_edge=False)
+    for name in ("format", "", "files", "outlines", "not held"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("format", ""))
     for each in FORMATS.values():
-        head.add_row(
+        missing = _not_held(each.holds)
+        shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+        table.add_row(
             each.name,
+            ("r" if each.reads else "") + ("w" if each.writes else ""),
             _files(each),
-            _mark(each.reads),
-            _mark(each.writes),
             _OUTLINES[each.holds.outlines],
-            each.what,
+            shown or "nothing is lost",
         )
-    yield head
-    for title, fields, attribute in (
-        ("\nWhat they hold of an image", IMAGE_FIELDS, "image"),
-        ("\nWhat they hold of an artifact", ARTIFACT_FIELDS, "artifact"),
-    ):
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        table.add_column("format", no_wrap=True)
-        for name in fields:
-            table.add_column(name.replace("_", " "), justify="center")
-        for each in FORMATS.values():
-            held = getattr(each.holds, attribute)
-            table.add_row(each.name, *(_mark(name in held) for name in fields))
-        yield table
+    return table
+
+
+def details(format: Format) -> str:
+    """All about one format, for a terminal."""
+    holds = format.holds
+    does = " and ".join(name for name, able in (("read", format.reads), ("written", format.writes)) if able)
+    empty = ", ".join(name for name in STATUSES if name in holds.statuses and name != "annotated")
+    lines = [
+        f"{format.name}: {format.what}",
+        "",
+        f"It is {does}. Files: {_files(format)}.{' Images can be embedded.' if format.embeds else ''}",
+        f"Outlines: {_OUTLINES[holds.outlines]}. Images without artifacts: {empty or 'none'}.",
+        f"Not held: {', '.join(_not_held(holds)) or 'nothing is lost'}.",
+        *(f"Option {key}: {', '.join(values)}." for key, values in format.options.items()),
+        *(["", holds.note] if holds.note else []),
+        "",
+        (format.load().__doc__ or "").strip(),  # written for whoever reads the format, users among them
+    ]
+    return "\n".join(lines).rstrip()
 
 
 def _yes(value: bool) -> str:
     return "yes" if value else ""
-
-
-def _mark(value: bool) -> str:
-    return "✓" if value else "·"

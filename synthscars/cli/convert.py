@@ -36,6 +36,7 @@ _LIST = "\n    ".join(f"  {each.name:<16} {each.what}" for each in FORMATS.value
       synthscars convert export.json scars-coco/ --to coco --images photos/
       synthscars convert test.json test.jsonl --images SynthScars/test/images
       synthscars convert scars.jsonl.zst scars.csv --strict --expect generation --expect reviews
+      synthscars convert scars.jsonl.zst scars.json --to coco --option segmentation=rle
       synthscars convert scars.jsonl.zst yolo/ --to yolo --dry-run
 
     \b
@@ -59,6 +60,15 @@ _LIST = "\n    ".join(f"  {each.name:<16} {each.what}" for each in FORMATS.value
     help="What becomes of the image files: copied into DST, linked, put into the annotation files, or left "
     "alone.  [default: copy into a folder, leave alone beside a file]",
 )
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A choice that the format of DST leaves, such as segmentation=rle; "
+    "`synthscars formats FORMAT` lists them. Repeatable.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if DST cannot hold everything.")
 @click.option(
     "--expect", metavar="FIELD", multiple=True, help="A field that may be lost; implies --strict. Repeatable."
@@ -72,6 +82,7 @@ def convert(
     to: str | None,
     images: Path | None,
     how: Any,
+    options: tuple[str, ...],
     strict: bool,
     expect: tuple[str, ...],
     dry_run: bool,
@@ -93,6 +104,7 @@ def convert(
             to=to,
             images=images,
             how=how,
+            options=dict(_pair(each) for each in options),
             dry_run=dry_run,
             progress=advance,
         )
@@ -111,6 +123,15 @@ def convert(
             markup=False,
         )
     finish(problems)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    from synthscars.problems import UsageError
+
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise UsageError(f"--option {option}: it is not NAME=VALUE", fix="write it as segmentation=rle")
+    return name, value
 
 
 def _show_losses(problems: Problems, to: str) -> None:
@@ -138,23 +159,28 @@ def _show_losses(problems: Problems, to: str) -> None:
 
 
 @click.command()
+@click.argument("name", metavar="[FORMAT]", required=False, type=click.Choice(list(FORMATS)))
 @click.option("--markdown", is_flag=True, help="Print the table as in docs/formats.md.")
 @json_option
-def formats(markdown: bool, as_json: bool) -> None:
-    """List the formats: what each can read and write, and what it can hold.
+def formats(name: str | None, markdown: bool, as_json: bool) -> None:
+    """List the formats and what each cannot hold, or tell all about one FORMAT.
+
+    In the list, `r` is read and `w` is written.
 
     \b
     Examples:
       synthscars formats
+      synthscars formats coco
       synthscars formats --json | jq '.[] | select(.writes) | .name'
     """
     from synthscars.converters.table import as_json as rows
-    from synthscars.converters.table import as_markdown, as_rich
+    from synthscars.converters.table import as_markdown, as_rich, details
 
     if as_json:
-        print_json(rows())
+        print_json([row for row in rows() if name in (None, row["name"])])
     elif markdown:
         click.echo(as_markdown(), nl=False)
+    elif name:
+        output().print(details(FORMATS[name]), markup=False)
     else:
-        for part in as_rich():
-            output().print(part)
+        output().print(as_rich())

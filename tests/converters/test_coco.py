@@ -378,7 +378,7 @@ def test_coordinates_that_are_not_finite_are_never_written(tmp_path: Path) -> No
     found = [annotated(1, drawn((0.0, 0.0, math.nan, 1.0, 5.0, 5.0)), drawn(artifact_id="r2"))]
     content, problems = written(tmp_path, found)
     assert [entry["artifact_id"] for entry in content["annotations"]] == ["r2"]
-    assert only(problems, "loss.outline").severity == "error"
+    assert only(problems, "loss.artifact.outline").severity == "error"
 
 
 def test_it_holds_everything() -> None:

@@ -175,7 +175,7 @@ def test_images_that_lisa_would_take_for_clean_are_left_out_and_counted(tmp_path
     skipped = record(tmp_path / "pictures", "b.png", status="skipped", seed=1)
     undrawn = record(tmp_path / "pictures", "c.png", bare, seed=2)
     target, problems = written(tmp_path, unlabelled, skipped, undrawn)
-    assert codes(problems) == {"loss.status": 3, "loss.outline": 1}
+    assert codes(problems) == {"loss.status": 3, "loss.artifact.outline": 1}
     assert {problem.severity for problem in problems} == {"warning"}
     assert list(read(target, Problems())) == []
 

@@ -505,8 +505,8 @@ def test_what_is_lost_is_counted_once_per_kind(tmp_path) -> None:
     said = {problem.code: problem for problem in problems}
     assert len(said) == len(problems)
     assert said["loss.artifact.category"].what.startswith("2 categories")
-    assert said["loss.outline"].what.startswith("2 artifacts")
-    assert said["loss.outline"].severity == said["loss.status"].severity == "warning"
+    assert said["loss.artifact.outline"].what.startswith("2 artifacts")
+    assert said["loss.artifact.outline"].severity == said["loss.status"].severity == "warning"
     expected = {"content_type", "reviews", "generation", "license"}
     expected |= {f"artifact.{field}" for field in ("category", "subtype", "rater_id", "votes")}
     assert {f"loss.{field}" for field in expected} <= set(said)

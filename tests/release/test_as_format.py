@@ -491,7 +491,7 @@ def test_what_cannot_be_in_a_release_is_left_out_counted_and_in_the_manifest(tmp
     ]
     problems = written(records, tmp_path / "out")
     counts = {one.code: (one.count, one.severity) for one in problems if one.code.startswith("loss.")}
-    assert counts["loss.outline"] == (1, "warning")
+    assert counts["loss.artifact.outline"] == (1, "warning")
     assert counts["loss.image"] == (1, "error")
     assert sum(one.count for one in problems if one.code == "loss.status") == 4
     assert "record.no_artifact_left" in said(problems, "error")
