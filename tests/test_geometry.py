@@ -303,16 +303,16 @@ LOOSE_RINGS = st.one_of(
 
 @given(st.lists(st.tuples(LOOSE_RINGS, st.sampled_from([(WIDTH, HEIGHT), (0, 0), (40, 0), (10**5, 10**5)]))))
 def test_many_rings_have_the_faults_that_each_has_alone(drawn: list[tuple[Ring, tuple[int, int]]]) -> None:
-    found = rings_faults([ring for ring, _ in drawn], [size for _, size in drawn])
-    assert found == [list(ring_faults(ring, *size)) for ring, size in drawn]
+    # Few are looked at one by one, many together.
+    for times in (1, 9):
+        found = rings_faults([ring for ring, _ in drawn] * times, [size for _, size in drawn] * times)
+        assert found == [list(ring_faults(ring, *size)) for ring, size in drawn] * times
 
 
 def test_rings_without_a_fault_are_told_without_a_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synthscars.geometry.ring_faults", None)
-    assert rings_faults([SQUARE, (0, 0, 60, 0, 60, 50, 0, 50)], [(WIDTH, HEIGHT), (WIDTH, HEIGHT)]) == [
-        [],
-        [],
-    ]
+    sound = [SQUARE, (0, 0, 60, 0, 60, 50, 0, 50)] * 5
+    assert rings_faults(sound, [(WIDTH, HEIGHT)] * 10) == [[]] * 10
 
 
 def test_rings_of_the_even_odd_rule_keep_their_holes() -> None:
