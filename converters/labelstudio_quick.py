@@ -55,9 +55,14 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     origin: str = "manual"
 
 
+class _Account(msgspec.Struct, gc=False):
+    # As snapshots name somebody.
+    id: int
+
+
 class _Annotation(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: int
-    completed_by: int
+    completed_by: int | _Account
     result: list[_Item]
     was_cancelled: bool = False
     lead_time: float | None = None
@@ -65,6 +70,7 @@ class _Annotation(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     result_count: Any = None
     task: Any = None
     project: Any = None
+    created_username: Any = None
     # Kept in the review's extra.
     ground_truth: Any = None
     created_at: Any = None
@@ -152,11 +158,7 @@ def _draft(task: Task, known: Mapping[str, ImageRecord] | None) -> _Draft | None
     data = task.data
     base = known.get(data.image_id) if known is not None else _base(data)
     plain = not (task.predictions or task.drafts or task.completions or task.meta) and _is_small(task.id)
-    if (
-        base is None
-        or not plain
-        or len({one.completed_by for one in task.annotations}) < len(task.annotations)
-    ):
+    if base is None or not plain:
         return None
     regions: list[tuple[str, str, _Region]] = []
     reviews: list[Review] = []
@@ -166,6 +168,8 @@ def _draft(task: Task, known: Mapping[str, ImageRecord] | None) -> _Draft | None
             return None
         reviews.append(found[0])
         regions += [(region_id, found[0].rater_id, region) for region_id, region in found[1].items()]
+    if len({review.rater_id for review in reviews}) < len(reviews):
+        return None
     record = msgspec.structs.replace(
         base,
         status="annotated" if regions else status_of((), reviews),
@@ -239,17 +243,21 @@ def _is_whole(region_id: str, region: _Region) -> bool:
 
 def _review(given: _Annotation, status: Status, content_type: str | None, scene: str) -> Review | None:
     seconds = given.lead_time
-    if given.was_cancelled or given.completed_by < 0 or not (seconds is None or is_number(seconds)):
+    who = given.completed_by
+    account = who.id if isinstance(who, _Account) else who
+    if given.was_cancelled or account < 0 or not (seconds is None or is_number(seconds)):
         return None
     extra: dict[str, Any] = {"annotation_id": given.id}
     for field in _KEPT:
         value = getattr(given, field)
         if value is not None and value != {}:
+            if isinstance(value, dict) and "email" in value:
+                value = value.get("id")
             if not _is_small(value):
                 return None
             extra[field] = value
     return Review(
-        rater_id=f"rater-{given.completed_by}",
+        rater_id=f"rater-{account}",
         status=status,
         content_type=content_type,
         scene=scene,
