@@ -270,12 +270,20 @@ class Names:
         """The name for an image: its own, or its id with `suffix` where that is unusable or taken."""
         name = base_name(record.file_name)
         fits = bool(name) and len(name.encode()) <= 200 and name.isprintable() and name == name.strip(" .")
-        if not fits or self._taken.get(self._key(name), record.image_id) != record.image_id:
-            name = f"{_id_as_name(record.image_id)}{suffix or (PurePosixPath(name).suffix if fits else '')}"
+        if not fits or self._is_taken(name, record):
+            stem, number = _id_as_name(record.image_id), 1
+            suffix = suffix or (PurePosixPath(name).suffix if fits else "")
+            name = f"{stem}{suffix}"
+            while self._is_taken(name, record):  # another image was called like this one's id
+                number += 1
+                name = f"{stem}-{number}{suffix}"
         if name != record.file_name:
             losses.count("file_name", "file names were unusable or taken, and were changed", record)
         self._taken[self._key(name)] = record.image_id
         return name
+
+    def _is_taken(self, name: str, record: ImageRecord) -> bool:
+        return self._taken.get(self._key(name), record.image_id) != record.image_id
 
     def _key(self, name: str) -> str:
         # Some file systems do not tell A.png from a.png.

@@ -44,7 +44,7 @@ from synthscars.taxonomy import load_taxonomy
 NAMESPACE = "yolo"
 
 HOLDS = Holds(
-    image=frozenset({"file_name", "status", "split"}),
+    image=frozenset({"file_name", "split"}),
     artifact=frozenset({"category", "outline"}),
     statuses=frozenset({"clean", "unlabelled"}),
     outlines="rounded",
