@@ -104,8 +104,17 @@ def _measure_rings(rings: Sequence[Ring]) -> tuple[list[float], Numbers, list[bo
 
 
 def _exact_area(rings: Sequence[Ring]) -> float:
-    from synthscars.geometry import area
+    import shapely
+
+    from synthscars.geometry import area, polygon
 
     if not all(np.isfinite(ring).all() for ring in rings):
         return math.nan
+    shapes = np.array([polygon(ring) for ring in rings], dtype=object)
+    if shapely.is_valid(shapes).all():
+        # The pieces of a mask are many and do not overlap: looking at neighbours is quicker than uniting all.
+        first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+        pairs = first < second
+        if not shapely.relate_pattern(shapes[first[pairs]], shapes[second[pairs]], "T********").any():
+            return float(shapely.area(shapes).sum())
     return area(rings)
