@@ -98,9 +98,15 @@ def _is_coco(found: Evidence) -> bool:
     return each is not None and {"images", "annotations"} <= each.keys
 
 
+def _is_fiftyone(found: Evidence) -> bool:
+    return "metadata.json" in found and ("samples.json" in found or "samples/*.json" in found)
+
+
 def _is_masks(found: Evidence) -> bool:
     if "masks.jsonl" in found:
         return True
+    if _is_fiftyone(found):  # which keeps masks in folders with the names of its fields
+        return False
     folders = ("masks", "mask", "labels", "annotations", "ann_dir", "SegmentationClass")
     images = (f"{above}{name}/**/*.png" for above in ("", "*/") for name in folders)
     return "data.yaml" not in found and any(pattern in found for pattern in images)
@@ -248,7 +254,7 @@ FORMATS: dict[str, Format] = {
             "fiftyone",
             "a FiftyOne dataset folder (FiftyOneDataset)",
             (),
-            lambda found: "metadata.json" in found and ("samples.json" in found or "samples/*.json" in found),
+            _is_fiftyone,
             folder=True,
             needs_size=True,
         ),
