@@ -24,7 +24,7 @@ import msgspec
 from synthscars.converters.fields import own
 from synthscars.converters.holds import EVERYTHING, narrow
 from synthscars.converters.json_list import split_block
-from synthscars.converters.labelstudio_answers import ImageReader
+from synthscars.converters.labelstudio_answers import ImageReader, unsubmitted
 from synthscars.converters.labelstudio_export import Export, open_export
 from synthscars.converters.labelstudio_images import image_key
 from synthscars.converters.labelstudio_kept import KEY, OTHERS, keep, restored
@@ -32,7 +32,7 @@ from synthscars.converters.labelstudio_quick import decode_task, decode_tasks, q
 from synthscars.converters.labelstudio_tasks import Json, annotation, results, task, task_data
 from synthscars.converters.losses import Losses
 from synthscars.converters.pictures import NO_PICTURES, SourcePictures, TargetPictures
-from synthscars.converters.reading import Where, decode_json, plain, text
+from synthscars.converters.reading import Where, decode_json, kind, plain, text
 from synthscars.problems import FormatError, Problems
 from synthscars.records import ImageRecord
 from synthscars.taxonomy import load_taxonomy
@@ -159,7 +159,9 @@ class _Reading:
             where = Where(self.problems, self._where(first), text(first["data"].get("image_id")))
             record = restored(first, where)
             if record is not None:
-                yield record
+                drafts = unsubmitted(tasks, where)
+                extra = {**record.extra, "drafts": drafts} if drafts else record.extra
+                yield msgspec.structs.replace(record, extra=extra)
                 return
         reader = ImageReader(self.name, tasks, about, self.problems, load_taxonomy(), self.pictures)
         yield reader.record()
@@ -175,6 +177,10 @@ class _Reading:
         if isinstance(entry, FormatError):
             what = f"the task is not JSON ({entry.message.removeprefix(self.name + ': ')})"
             self.problems.add("task.not_json", what, file=self._where(entry), fix="export again")
+            return
+        if not isinstance(entry, dict):
+            what = f"the task is {kind(entry)}, not an object"
+            self.problems.add("task.not_an_object", what, file=self._where(entry), fix="export again")
             return
         self.problems.add(
             "task.no_image_id" if self.known is not None else "task.no_image",
@@ -258,6 +264,9 @@ def _whole_task(record: ImageRecord, image_url: Callable[[ImageRecord], str] | N
         image_url(record) if image_url else before or f"/data/local-files/?d=images/{quote(record.file_name)}"
     )
     written = task(record, url)
+    for answer in written["annotations"]:
+        # An import takes every answer for ground truth that does not say otherwise.
+        answer.setdefault("ground_truth", False)
     written["data"] = {**data, **written["data"]}
     written["meta"] = {**meta, KEY: keep(record, written)}
     return written

@@ -80,15 +80,7 @@ class ImageReader:
         """The image with everybody's regions and answers."""
         reviews: list[Review] = []
         artifacts: list[Artifact] = []
-        # Numbers of drafts, or whole drafts: that depends on the way the task was exported.
-        drafts = sum(len(task["drafts"]) for task in self.tasks if isinstance(task.get("drafts"), list))
-        if drafts:
-            self.warn(
-                "draft.not_submitted",
-                f"{drafts} drafts were not submitted; they are no answers, and are kept in extra",
-                fix="ask the raters to submit them",
-                severity="info",
-            )
+        drafts = unsubmitted(self.tasks, self.at())
         if len(self.tasks) > 1:
             ids = ", ".join(str(task.get("id")) for task in self.tasks)
             self.warn(
@@ -106,7 +98,7 @@ class ImageReader:
             content_type=agreed(reviews) or self.base.content_type,
             artifacts=tuple(artifacts),
             reviews=tuple(reviews),
-            extra={**self.base.extra, **self._extra()},
+            extra={**self.base.extra, **self._extra(drafts)},
         )
 
     def _from_task(self, name: str, pictures: SourcePictures) -> ImageRecord:
@@ -146,8 +138,7 @@ class ImageReader:
                 return width, height
         return 0, 0
 
-    def _extra(self) -> Json:
-        drafts = [_nameless(draft, _PARSED_OF_DRAFTS) for draft in self._listed("drafts")]
+    def _extra(self, drafts: list[Json]) -> Json:
         found = {
             "label_studio_tasks": [task.get("id") for task in self.tasks],
             "rejected_regions": self.rejected,
@@ -298,6 +289,20 @@ class ImageReader:
                 f"{upright[0]} x {upright[1]}; read on the latter",
                 fix="check that the regions lie where they should: the file may have been replaced",
             )
+
+
+def unsubmitted(tasks: list[Json], where: Where) -> list[Json]:
+    """Reports answers that were begun and not submitted, and returns what of them is to be kept."""
+    # Numbers of drafts, or whole drafts: that depends on the way the task was exported.
+    drafts = [draft for task in tasks if isinstance(task.get("drafts"), list) for draft in task["drafts"]]
+    if drafts:
+        where.add(
+            "draft.not_submitted",
+            f"{len(drafts)} drafts were not submitted; they are no answers, and are kept in extra",
+            "ask the raters to submit them",
+            severity="info",
+        )
+    return [_nameless(draft, _PARSED_OF_DRAFTS) for draft in _dicts(drafts)]
 
 
 def status_of(artifacts: Sequence[Artifact], reviews: Sequence[Review]) -> Status:

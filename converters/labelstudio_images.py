@@ -9,12 +9,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from synthscars.converters.labelstudio_tasks import IMAGE, Json
 from synthscars.converters.pictures import Picture, SourcePictures, base_name
 from synthscars.converters.reading import Where, text
-from synthscars.images import SUFFIXES
 
 OUR_DATA = frozenset({IMAGE, "image_id", "width", "height", "file_name"})
 """Fields of the task data that synthscars writes itself."""
 
-_IMAGE_SUFFIXES = {*SUFFIXES.values(), ".jpeg", ".tif", ".tiff", ".svg"}
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".svg"}
 # Files that were uploaded through the browser get eight digits before their name.
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?P<name>.+)")

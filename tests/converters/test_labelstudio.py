@@ -469,7 +469,7 @@ def test_tasks_that_name_no_image_or_an_unknown_one_are_set_aside_with_a_problem
     nameless = {"id": 9, "data": {"image": "x.png"}}
     found = list(labelstudio.read([annotated(), foreign, nameless, 5], problems, {BASE.image_id: BASE}))
     assert [record.image_id for record in found] == [BASE.image_id]
-    assert codes(problems) == ["task.unknown_image", "task.no_image_id", "task.no_image_id"]
+    assert codes(problems) == ["task.unknown_image", "task.no_image_id", "task.not_an_object"]
 
 
 def test_raters_without_an_account_become_predictions() -> None:
@@ -522,6 +522,16 @@ def written_task(record: ImageRecord) -> dict[str, Any]:
     return task
 
 
+def test_no_answer_that_is_imported_becomes_ground_truth_by_itself() -> None:
+    # The server's bulk import takes it for true unless it is said.
+    said = msgspec.structs.replace(SEEN, extra={"ground_truth": True})
+    for review, expected in ((SEEN, False), (said, True)):
+        (answer,) = written_task(msgspec.structs.replace(BASE, artifacts=(HAND,), reviews=(review,)))[
+            "annotations"
+        ]
+        assert answer["ground_truth"] is expected
+
+
 def test_a_task_comes_back_whole_from_a_server_that_added_its_own_fields_and_listed_otherwise() -> None:
     task = written_task(msgspec.structs.replace(FULL, artifacts=(*FULL.artifacts, HAND_OF_A_MODEL)))
     task["predictions"].reverse()
@@ -534,6 +544,14 @@ def test_a_task_comes_back_whole_from_a_server_that_added_its_own_fields_and_lis
 
 
 HAND_OF_A_MODEL = msgspec.structs.replace(HAND, rater_id="legion", phrase="the right hand")
+
+
+def test_a_draft_is_no_answer_and_changes_nothing_but_what_is_kept() -> None:
+    draft = {"id": 4, "user": "ada@example.org", "result": [{"id": "r1"}]}
+    record, problems = read_one({"id": 5, **written_task(FULL), "drafts": [draft]})
+    kept = {**FULL.extra, "drafts": [{"id": 4, "result": [{"id": "r1"}]}]}
+    assert record == msgspec.structs.replace(FULL, extra=kept)
+    assert codes(problems) == ["draft.not_submitted"]
 
 
 def test_once_somebody_has_answered_only_what_is_said_about_the_image_itself_still_holds() -> None:
