@@ -7,7 +7,8 @@ report and the round-trip tests all speak of the same declaration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -69,8 +70,9 @@ class Holds(msgspec.Struct, frozen=True, kw_only=True):
     statuses: states of an image *without* artifacts that come back. An image in any other is left out: it
     would come back as something that nobody said. An image with artifacts comes back as annotated, unless
     `image` has `status`.
-    outlines: see `Outlines`. several_rings: an artifact of several rings stays one artifact. regionless: an
-    artifact without an outline can be held.
+    outlines: see `Outlines`. several_rings: an artifact of several rings stays one artifact. several_records:
+    an image may have several records (annotations that nobody merged). regionless: an artifact without an
+    outline can be held.
     namespace: the key of `extra` that holds what the format itself has and records have not.
     text: what becomes of a text, where the format cannot hold any text.
     note: what else a user should know, in one sentence or two.
@@ -81,6 +83,7 @@ class Holds(msgspec.Struct, frozen=True, kw_only=True):
     statuses: frozenset[Status] = frozenset({"clean"})
     outlines: Outlines = "exact"
     several_rings: bool = True
+    several_records: bool = True
     regionless: bool = False
     namespace: str = ""
     text: Callable[[str], str] | None = None
@@ -116,7 +119,15 @@ def narrow(records: Iterable[ImageRecord], holds: Holds, losses: Losses) -> Iter
 
     An image that would come back in another state is left out and counted.
     """
+    seen: set[str] = set()
     for record in records:
+        if not holds.several_records:
+            if record.image_id in seen:
+                what = "records of an image that has one already were left out"
+                fix = "merge the records of an image first (`synthscars consensus`)"
+                losses.count("record", what, record, severity="error", fix=fix)
+                continue
+            seen.add(record.image_id)
         narrowed = narrow_record(record, holds, losses)
         if narrowed is not None:
             yield narrowed
@@ -151,6 +162,7 @@ def narrow_record(record: ImageRecord, holds: Holds, losses: Losses) -> ImageRec
 
 def _narrow_artifacts(record: ImageRecord, holds: Holds, losses: Losses) -> tuple[Artifact, ...]:
     kept: list[Artifact] = []
+    taken = {artifact.artifact_id for artifact in record.artifacts}
     for artifact in record.artifacts:
         if not artifact.polygons and not holds.regionless:
             what = "artifacts without an outline were left out"
@@ -170,7 +182,7 @@ def _narrow_artifacts(record: ImageRecord, holds: Holds, losses: Losses) -> tupl
             artifact = msgspec.structs.replace(artifact, **changes)
         if len(artifact.polygons) > 1 and not holds.several_rings:
             losses.count("artifact.rings", "artifacts of several rings became one artifact a ring", record)
-            kept += ring_by_ring(artifact)
+            kept += ring_by_ring(artifact, taken)
         else:
             kept.append(artifact)
     return tuple(kept)
@@ -179,15 +191,13 @@ def _narrow_artifacts(record: ImageRecord, holds: Holds, losses: Losses) -> tupl
 _COARSE = {"pixels": "masks of whole pixels", "boxes": "bounding boxes", "none": "nothing"}
 
 
-def ring_by_ring(artifact: Artifact) -> list[Artifact]:
-    """An artifact of several rings as artifacts of one ring each: `ID`, `ID~2`, `ID~3`, …"""
+def ring_by_ring(artifact: Artifact, taken: Collection[str] = ()) -> list[Artifact]:
+    """An artifact of several rings as artifacts of one ring each: `ID`, `ID~2`, `ID~3`, …; none is `taken`."""
+    parts = (f"{artifact.artifact_id}~{number}" for number in itertools.count(2))
+    ids = itertools.chain([artifact.artifact_id], (part for part in parts if part not in taken))
     return [
-        msgspec.structs.replace(
-            artifact,
-            artifact_id=artifact.artifact_id if number == 1 else f"{artifact.artifact_id}~{number}",
-            polygons=(ring,),
-        )
-        for number, ring in enumerate(artifact.polygons, start=1)
+        msgspec.structs.replace(artifact, artifact_id=artifact_id, polygons=(ring,))
+        for artifact_id, ring in zip(ids, artifact.polygons, strict=False)
     ]
 
 

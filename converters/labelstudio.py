@@ -155,17 +155,29 @@ class _Reading:
         tasks = [
             {"annotations": each["completions"], **each} if "completions" in each else each for each in tasks
         ]
-        if about is None and len(tasks) == 1:
-            where = Where(self.problems, self._where(first), text(first["data"].get("image_id")))
-            record = restored(first, where)
-            if record is not None:
-                drafts = unsubmitted(tasks, where)
-                extra = {**record.extra, "drafts": drafts} if drafts else record.extra
-                yield msgspec.structs.replace(record, extra=extra)
-                return
+        untouched = self._restored(tasks) if about is None else []
+        if untouched:
+            yield from untouched
+            return
         reader = ImageReader(self.name, tasks, about, self.problems, load_taxonomy(), self.pictures)
         yield reader.record()
         self.unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
+
+    def _restored(self, tasks: list[Json]) -> list[ImageRecord]:
+        """The records that the tasks of an image were made of; none if one was answered since, or is not ours."""
+        problems = Problems()
+        found: list[ImageRecord] = []
+        for each in tasks:
+            where = Where(problems, self._where(each), text(each["data"].get("image_id")))
+            record = restored(each, where)
+            if record is None:
+                self.problems.extend(one for one in problems if one.code == "task.damaged_meta")
+                return []
+            drafts = unsubmitted([each], where)
+            extra = {**record.extra, "drafts": drafts} if drafts else record.extra
+            found.append(msgspec.structs.replace(record, extra=extra))
+        self.problems.extend(problems)
+        return found
 
     def _where(self, entry: Any) -> str:
         number = entry.get("id", self.tasks) if isinstance(entry, dict) else self.tasks

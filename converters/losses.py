@@ -13,7 +13,7 @@ from synthscars.records import ImageRecord
 
 KEEP_RECORDS = "the format has no place for it: keep the records as well"
 EXAMPLES = 3
-OTHER_FIELDS = frozenset({"image", "text", "artifact.rings", "artifact.grounding", "prediction"})
+OTHER_FIELDS = frozenset({"image", "record", "text", "artifact.rings", "artifact.grounding", "prediction"})
 """What can be lost besides fields of a record: image files, characters, that rings are of one artifact, that
 an artifact is shown to a model."""
 

@@ -49,6 +49,7 @@ HOLDS = Holds(
     statuses=frozenset({"clean", "unlabelled"}),
     outlines="rounded",
     several_rings=False,
+    several_records=False,
     namespace=NAMESPACE,
     note="Ids and sizes come from the images, without which nothing can be read. An unlabelled image is held "
     "by the image file alone.",

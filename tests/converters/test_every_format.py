@@ -131,6 +131,24 @@ def test_a_vertex_outside_the_image_is_reported_by_whoever_reads_it(name: str, t
 
 
 @pytest.mark.parametrize("name", WRITTEN)
+def test_of_two_records_of_one_image_none_is_lost_without_a_word(name: str, tmp_path: Path) -> None:
+    first = ImageRecord(
+        image_id="",
+        file_name="",
+        width=200,
+        height=160,
+        status="annotated",
+        artifacts=(Artifact(artifact_id="r1", category="structure", polygons=(BOX,), phrase="the hand"),),
+    )
+    first = with_picture(fitted(first, name), tmp_path / "pictures", "a.png")
+    other = changed(first.artifacts[0], artifact_id="r2", explanation="It has six fingers.")
+    second = changed(first, artifacts=(other,))
+    found, problems = round_trip([first, second], name, tmp_path, tmp_path / "pictures")
+    came_back = sum(len(record.artifacts) for record in found)
+    assert came_back == 2 or {"loss.record", "record.duplicate"} & {one.code for one in problems}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_nothing_to_write_is_written_and_read_as_nothing(name: str, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     found, problems = round_trip([], name, tmp_path, tmp_path / "pictures")
