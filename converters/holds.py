@@ -192,7 +192,7 @@ _COARSE = {"pixels": "masks of whole pixels", "boxes": "bounding boxes", "none":
 
 
 def ring_by_ring(artifact: Artifact, taken: Collection[str] = ()) -> list[Artifact]:
-    """An artifact of several rings as artifacts of one ring each: `ID`, `ID~2`, `ID~3`, …; none is `taken`."""
+    """One artifact for each ring of an artifact: `ID`, `ID~2`, `ID~3`, …, but none of the ids `taken`."""
     parts = (f"{artifact.artifact_id}~{number}" for number in itertools.count(2))
     ids = itertools.chain([artifact.artifact_id], (part for part in parts if part not in taken))
     return [

@@ -164,7 +164,7 @@ class _Reading:
         self.unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
 
     def _restored(self, tasks: list[Json]) -> list[ImageRecord]:
-        """The records that the tasks of an image were made of; none if one was answered since, or is not ours."""
+        """What the tasks of an image were made of; nothing if one was answered since, or is not ours."""
         problems = Problems()
         found: list[ImageRecord] = []
         for each in tasks:
