@@ -10,6 +10,7 @@ from typing import NamedTuple
 from synthscars.converters.coco_model import DEFAULT_SPLIT
 from synthscars.converters.detection import Evidence
 from synthscars.converters.pictures import base_name
+from synthscars.converters.reading import shown_files
 from synthscars.problems import FormatError
 
 ROBOFLOW = "_annotations.coco.json"
@@ -50,7 +51,7 @@ def sources(source: Path) -> list[Source]:
     if not source.is_dir():
         return [_source(source, source.parent)]
     for pattern in PATTERNS:
-        found = sorted(path for path in source.glob(pattern) if path.is_file())
+        found = shown_files(source, pattern)
         # Whatever else lies there; a file that is called instances, though, is told to be damaged if it is.
         if pattern != PATTERNS[0]:
             found = [path for path in found if looks_like_coco(path)]

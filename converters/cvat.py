@@ -55,7 +55,16 @@ from synthscars.converters.holds import everything_but, narrow
 from synthscars.converters.losses import Losses
 from synthscars.converters.parts import Drawn, apart, groups, join, whole_number
 from synthscars.converters.pictures import NO_PICTURES, Names, SourcePictures, TargetPictures, base_name
-from synthscars.converters.reading import UNLABELLED, Json, Where, classify, label_of, text, whole
+from synthscars.converters.reading import (
+    UNLABELLED,
+    Json,
+    Where,
+    classify,
+    label_of,
+    shown_files,
+    text,
+    whole,
+)
 from synthscars.problems import FormatError, Problems
 from synthscars.records import STATUSES, ImageRecord
 from synthscars.taxonomy import load_taxonomy
@@ -90,7 +99,7 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
     """
     paths = [source]
     if source.is_dir():
-        paths = sorted(path for path in source.glob("*.xml") if path.is_file())
+        paths = shown_files(source, "*.xml")
         if not paths:
             raise FormatError(f"{source}: no XML file in it", fix="give the folder with annotations.xml")
     for path in paths:

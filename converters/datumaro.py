@@ -48,6 +48,7 @@ from synthscars.converters.reading import (
     kind,
     label_of,
     read_bytes,
+    shown_files,
     text,
     unknown_fields,
     whole,
@@ -90,7 +91,7 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
         yield from _read_file(source, source.name, split, problems, images)
         return
     folder = source / "annotations" if (source / "annotations").is_dir() else source
-    paths = sorted(path for path in folder.glob("*.json") if path.is_file())
+    paths = shown_files(folder, "*.json")
     if not paths and folder == source:
         raise FormatError(f"{source}: no annotations in it", fix="give the folder that Datumaro exported to")
     for path in paths:

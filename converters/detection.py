@@ -76,6 +76,17 @@ class Evidence:
                     return None
                 size *= 16
 
+    @property
+    def fault(self) -> str:
+        """Why a file that starts like JSON is none, in words; `""` if it is JSON, or never began to be."""
+        if not self.head.startswith(("[", "{")):
+            return ""
+        try:
+            json.loads(self.path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            return str(error)
+        return ""
+
     @cached_property
     def keys(self) -> frozenset[str]:
         """The keys of a JSON object that is the whole file; empty for anything else."""

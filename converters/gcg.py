@@ -36,7 +36,7 @@ from synthscars.converters.gcg_reading import NAMESPACE, read_entry
 from synthscars.converters.holds import everything_but, narrow
 from synthscars.converters.losses import Losses
 from synthscars.converters.pictures import NO_PICTURES, Names, SourcePictures, TargetPictures
-from synthscars.converters.reading import UNLABELLED, Json, Where, kind, label_of, load_json
+from synthscars.converters.reading import UNLABELLED, Json, Where, kind, label_of, load_json, shown_files
 from synthscars.converters.rle import write_rle
 from synthscars.files import atomic_file, atomic_folder
 from synthscars.geometry import from_rle, rle_area, to_rle
@@ -88,8 +88,7 @@ def _annotation_files(source: Path) -> list[tuple[str, Path]]:
         return [(_SPLITS.get(source.stem.rpartition("_")[2], ""), source)]
     found = [
         (path.resolve().parent.parent.name, path)
-        for path in (*source.glob("annotations/*.json"), *source.glob("*/annotations/*.json"))
-        if not path.name.startswith(".")
+        for path in shown_files(source, "annotations/*.json", "*/annotations/*.json")
     ]
     if not found and any(source.iterdir()):
         fix = "give a .json file, or a folder with train/annotations/train.json"

@@ -44,7 +44,7 @@ from synthscars.converters.lisa_reading import (
 from synthscars.converters.losses import Losses
 from synthscars.converters.parts import apart, groups, whole_number
 from synthscars.converters.pictures import NO_PICTURES, Names, SourcePictures, TargetPictures
-from synthscars.converters.reading import UNLABELLED, Json, Where, label_of, load_json, text
+from synthscars.converters.reading import UNLABELLED, Json, Where, label_of, load_json, shown_files, text
 from synthscars.files import atomic_folder
 from synthscars.problems import FormatError, Problems, UsageError
 from synthscars.records import Artifact, ImageRecord
@@ -96,11 +96,7 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
 
 
 def _files(source: Path) -> list[Path]:
-    found = [
-        path
-        for path in (*source.glob("*.json"), *source.glob("*/*.json"))
-        if path.parent.name != EXPLANATORY and not path.name.startswith(".")
-    ]
+    found = [path for path in shown_files(source, "*.json", "*/*.json") if path.parent.name != EXPLANATORY]
     if not found and any(path.is_file() and path.parent.name != EXPLANATORY for path in source.rglob("*")):
         raise FormatError(f"{source}: no JSON file in it", fix="give a folder with train/NAME.json")
     return sorted(found, key=lambda path: (path.parent, path.name))

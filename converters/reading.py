@@ -61,6 +61,15 @@ def load_json(path: Path, *, encoding: str = "utf-8") -> Any:
     return decode_json(read_bytes(path), str(path), encoding=encoding)
 
 
+def shown_files(folder: Path, *patterns: str) -> list[Path]:
+    """The files of a folder that one of the patterns names, sorted, without hidden ones.
+
+    Archives from a Mac hold a `._NAME` beside every NAME, which is nothing of the kind.
+    """
+    found = {path for pattern in patterns for path in folder.glob(pattern)}
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
 def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises `FormatError` naming it if it cannot be read."""
     try:
@@ -251,7 +260,7 @@ def label_of(artifact: Artifact) -> str:
 
 
 def as_id(value: Any, taken: Sequence[str] | set[str], fallback: str) -> str:
-    """An artifact's id from a field of a file, made unique among those of its image."""
+    """An artifact's id from a field of a file, made unlike those `taken` in its image (by its rater)."""
     wanted = str(value) if isinstance(value, (str, int)) and str(value) else fallback
     found, number = wanted, 2
     while found in taken:

@@ -301,7 +301,9 @@ def detect(source: Path) -> Format:
             continue
         if each.reads and each.recognise(found):
             return each
+    fault = found.fault
     raise UsageError(
-        f"{source}: the format cannot be told",
+        f"{source}: the format cannot be told"
+        + (f", for the file is not whole JSON ({fault})" if fault else ""),
         fix=f"say which: {', '.join(each.name for each in FORMATS.values() if each.reads)}",
     )

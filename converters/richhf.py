@@ -27,7 +27,7 @@ import numpy.typing as npt
 from synthscars.converters.holds import Holds
 from synthscars.converters.mask_parts import connected, outline, scaled
 from synthscars.converters.pictures import Picture, SourcePictures, base_name
-from synthscars.converters.reading import Json, Where, plain
+from synthscars.converters.reading import Json, Where, plain, shown_files
 from synthscars.converters.tfrecord import Broken, Damaged, Features, read_example, read_frames
 from synthscars.problems import FormatError, ImageError, Problems, UsageError
 from synthscars.records import Artifact, Generation, ImageRecord, Ring, Status
@@ -94,7 +94,7 @@ class _Settings(NamedTuple):
 def _files(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
-    found = [path for path in source.glob("*.tfrecord*") if path.is_file()]
+    found = shown_files(source, "*.tfrecord*")
     if not found:
         raise FormatError(f"{source}: no TFRecord file", fix="give train.tfrecord, or the folder it is in")
     order = list(_SPLITS)

@@ -37,7 +37,7 @@ from synthscars.converters.pictures import (
     TargetPictures,
     look_at,
 )
-from synthscars.converters.reading import Where, decode_items, plain, read_bytes
+from synthscars.converters.reading import Where, decode_items, plain, read_bytes, shown_files
 from synthscars.converters.synthscars_json_answers import as_annotations
 from synthscars.converters.synthscars_json_entries import (
     NAMESPACE,
@@ -123,8 +123,7 @@ def _find_files(source: Path) -> list[tuple[str, Path]]:
         (folder.resolve().parent.name, path)
         for folder in (*(source / name for name in _FOLDERS), *source.glob("*/*"))
         if folder.name in _FOLDERS and folder.is_dir()
-        for path in folder.glob("*.json")
-        if not path.name.startswith(".")
+        for path in shown_files(folder, "*.json")
     ]
     if not found:
         raise FormatError(

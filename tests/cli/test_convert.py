@@ -143,6 +143,13 @@ def test_a_file_of_no_known_format_is_not_guessed_at(tmp_path: Path, content: st
         detect(tmp_path / "a.json")
 
 
+def test_a_file_that_breaks_off_is_said_to(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [')
+    result = _convert(tmp_path / "a.json", tmp_path / "out.jsonl")
+    assert result.exit_code == 2
+    assert "not whole JSON" in result.stderr
+
+
 def test_a_file_that_cannot_be_read_ends_with_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text(TRAIN.read_text()[:-5])
     result = _convert(tmp_path / "in.json", tmp_path / "out.jsonl")
