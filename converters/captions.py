@@ -14,7 +14,7 @@ _MARKS = re.compile(r"\[SEG\]|</?p>|</?s>|<(?:unk|image|bbox|point|im_start|im_e
 
 def scene_of(record: ImageRecord) -> str:
     """The scene sentence: of the record's caption, else of the first rater who wrote one, else `""`."""
-    for phrases in (None, [artifact.phrase for artifact in record.artifacts]):
+    for phrases in ([artifact.phrase for artifact in record.artifacts], None):
         try:
             return grammar.parse(record.caption, phrases).scene
         except FormatError:
@@ -22,9 +22,15 @@ def scene_of(record: ImageRecord) -> str:
     return next((review.scene for review in record.reviews if review.scene), "")
 
 
+def is_stale(record: ImageRecord) -> bool:
+    """Whether the caption says something else than the artifacts do: they were edited since."""
+    shown = [(each.phrase, each.explanation) for each in record.artifacts]
+    return bool(record.caption) and grammar.contradicts(record.caption, shown)
+
+
 def caption_of(record: ImageRecord) -> str:
-    """The record's own caption, or one composed from its scene and its artifacts' texts."""
-    if record.caption:
+    """The record's own caption, or one composed from its scene and its artifacts' texts if that is stale."""
+    if record.caption and not is_stale(record):
         return record.caption
     items = [(each.phrase, each.explanation) for each in record.artifacts if each.phrase or each.explanation]
     return grammar.compose(scene_of(record), items)

@@ -46,7 +46,25 @@ def read(
     """
     chosen = format_named(name) if name else detect(source)
     found: Iterator[ImageRecord] = chosen.load().read(source, problems, images=images)
-    return found
+    return _with_checked_captions(found, source, problems)
+
+
+def _with_checked_captions(
+    records: Iterable[ImageRecord], source: Path, problems: Problems
+) -> Iterator[ImageRecord]:
+    from synthscars.converters.captions import is_stale
+
+    for record in records:
+        if is_stale(record):
+            problems.add(
+                "caption.stale",
+                "the caption says something else than the artifacts: they were edited since",
+                severity="warning",
+                file=str(source),
+                image=record.file_name or record.image_id,
+                fix="it is kept; what models are trained on (gcg, lisa, synthscars-json) gets a new one",
+            )
+        yield record
 
 
 def write(

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from synthscars.caption import Span, compose, ground
-from synthscars.converters.captions import scene_of, without_marks
+from synthscars.converters.captions import is_stale, scene_of, without_marks
 from synthscars.records import ImageRecord
 
 _WORD = re.compile(r"\S+")
@@ -64,7 +64,8 @@ def grounding_of(record: ImageRecord) -> Grounding:
     drawn = [bool(artifact.polygons) for artifact in record.artifacts]
     wanted = [is_drawn and any(map(settled, item)) for is_drawn, item in zip(drawn, items, strict=True)]
     own = without_marks(record.caption)
-    found = _in_caption(own, items, wanted) if own or not any(wanted) else None
+    usable = not is_stale(record) and (own or not any(wanted))
+    found = _in_caption(own, items, wanted) if usable else None
     if found is None:
         found = _in_caption(compose(without_marks(scene_of(record)), items), items, wanted)
     # In a composed caption everything has a place; there are more slices of it than artifacts.

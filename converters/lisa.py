@@ -29,7 +29,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from synthscars.converters.captions import caption_of, without_marks
+from synthscars.converters.captions import caption_of, is_stale, without_marks
 from synthscars.converters.fields import artifact_values, image_values, own
 from synthscars.converters.holds import everything_but, narrow
 from synthscars.converters.lisa_reading import (
@@ -210,7 +210,8 @@ def write_image(record: ImageRecord, name: str, split: str, where: Where) -> Jso
     kept = own(record.extra, NAMESPACE)
     texts = kept.get("text", [record.caption])
     is_sentence = kept.get("is_sentence", True)
-    if not isinstance(texts, list) or not all(map(text, texts)) or texts[:1] != [record.caption]:
+    as_read = isinstance(texts, list) and all(map(text, texts)) and texts[:1] == [record.caption]
+    if not as_read or is_stale(record):
         texts, is_sentence = [caption_of(record)], True
     said = [without_marks(each) for each in texts]
     if said != texts:

@@ -127,7 +127,7 @@ def plain(value: Any, say: Callable[[str], None] | None = None) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else _turned(str(value), "a number that is not finite", say)
     if isinstance(value, int):
-        fits = -(2**63) <= value < 2**63
+        fits = -(2**63) <= value < 2**64  # seeds are unsigned
         return value if fits else _turned(str(float("inf")), "a number beyond 64 bits", say)
     if isinstance(value, str):
         text = value.encode("utf-8", "replace").decode("utf-8")

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from synthscars.converters.captions import scene_of
 from synthscars.converters.reading import as_id, text
-from synthscars.converters.synthscars_json_entries import NAMESPACE, entry_extra, is_ours, scene_of
+from synthscars.converters.synthscars_json_entries import NAMESPACE, entry_extra, is_ours
 from synthscars.records import ImageRecord, Review, Status
 
 _changed = msgspec.structs.replace

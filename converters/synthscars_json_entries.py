@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from synthscars import caption as grammar
+from synthscars.converters.captions import is_stale, scene_of
 from synthscars.converters.pictures import Picture, base_name
 from synthscars.converters.reading import Json, Where, kind, number_ring, unknown_fields, usable_ring
 from synthscars.geometry import bbox
@@ -39,12 +40,17 @@ class RejectedRing(msgspec.Struct, frozen=True):
 
 
 class EntryExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`extra[NAMESPACE]` of a record. keys: their order, if unusual. fields: values no record can hold."""
+    """`extra[NAMESPACE]` of a record.
+
+    keys: their order, if unusual. fields: values no record can hold. stale: the caption contradicted the
+    artifacts when it was read.
+    """
 
     id: str
     keys: list[str] | None = None
     fields: Json = {}
     rejected_refs: list[RejectedRef] = []
+    stale: bool = False
 
 
 class RefExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,7 +105,14 @@ def read_entry(entry: Json, where: Where, split: str, picture: Picture) -> Image
             rejected.append(RejectedRef(position, ref))
         else:
             artifacts.append(artifact)
-    kept = EntryExtra(id=where.image, keys=_unusual(entry, ENTRY_KEYS), fields=fields, rejected_refs=rejected)
+    told = [(each.phrase, each.explanation) for each in artifacts]
+    kept = EntryExtra(
+        id=where.image,
+        keys=_unusual(entry, ENTRY_KEYS),
+        fields=fields,
+        rejected_refs=rejected,
+        stale=grammar.contradicts(caption, told),
+    )
     return ImageRecord(
         image_id=picture.image_id,
         file_name=name,
@@ -248,25 +261,15 @@ def write_caption(record: ImageRecord) -> tuple[str, bool]:
     """The caption to write, and whether it had to be composed.
 
     A record's own caption is kept if it names every phrase, but for those that it did not name when it was
-    read.
+    read, and does not contradict the artifacts, unless it did so when it was read.
     """
     shown = [artifact for artifact in record.artifacts if artifact.polygons]
     fits = all(in_caption(each.phrase, record.caption) or _ref_extra(each).ungrounded for each in shown)
     if not is_ours(record):
         fits = says_clean(record.caption) if record.status == "clean" else fits and bool(record.caption)
-    if fits:
+    if fits and (not is_stale(record) or entry_extra(record).stale):
         return record.caption, False
     return grammar.compose(scene_of(record), [(each.phrase, each.explanation) for each in shown]), True
-
-
-def scene_of(record: ImageRecord) -> str:
-    """The scene sentence of the caption, or the first that a rater wrote; `""` if there is none."""
-    for phrases in ([artifact.phrase for artifact in record.artifacts], None):
-        try:
-            return grammar.parse(record.caption, phrases).scene
-        except FormatError:
-            continue
-    return next((review.scene for review in record.reviews if review.scene), "")
 
 
 _Extra = TypeVar("_Extra", EntryExtra, RefExtra)

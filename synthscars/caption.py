@@ -146,6 +146,38 @@ def ground(caption: str, items: Sequence[tuple[str, str]]) -> list[Span | None]:
     return spans
 
 
+def contradicts(caption: str, items: Sequence[tuple[str, str]]) -> bool:
+    """Whether a caption in the grammar says something else than these `(phrase, explanation)` pairs.
+
+    The order of the pairs does not matter. A caption that does not follow the grammar contradicts nothing.
+    """
+    if not caption.startswith(_OPENING):
+        return False
+    if caption.rstrip().endswith("." + _NOTHING):
+        return bool(items)
+    bridge = "." + _ELABORATION
+    start = caption.find(bridge, len(_OPENING))
+    follows = False
+    while start >= 0:
+        rest = caption[start + len(bridge) :]
+        if items and _tells(rest, items):
+            return False
+        follows = follows or _ITEM_START.match(rest[1:]) is not None
+        # The scene sentence may hold the words of the bridge: try the next place.
+        start = caption.find(bridge, start + 1)
+    return follows
+
+
+def _tells(rest: str, items: Sequence[tuple[str, str]]) -> bool:
+    """Whether a text is these pairs, in any order, and nothing else."""
+    # Longer ones first, so that none is taken out of another.
+    for text in sorted((f" {phrase}:{explanation}".rstrip() for phrase, explanation in items), key=len)[::-1]:
+        if text not in rest:
+            return False
+        rest = rest.replace(text, "", 1)
+    return not rest.strip()
+
+
 def _spans(position: int, items: Sequence[tuple[str, str]]) -> Iterator[Span | None]:
     for phrase, explanation in items:
         start = position + 1

@@ -5,7 +5,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import texts
 
-from synthscars.caption import Caption, Span, compose, ground, parse
+from synthscars.caption import Caption, Span, compose, contradicts, ground, parse
 from synthscars.problems import FormatError
 
 # The one-line form of the published grammar, put together by hand.
@@ -199,3 +199,34 @@ def test_a_phrase_that_is_nowhere_and_a_twin_too_many_have_no_span() -> None:
 def test_nothing_to_ground_gives_nothing() -> None:
     assert ground(PUBLISHED, []) == []
     assert ground("", [("", "")]) == [None]
+
+
+@given(st.text("abc .", max_size=12), items_of_any_text)
+def test_a_composed_caption_contradicts_nothing_that_it_was_composed_of(
+    scene: str, items: list[tuple[str, str]]
+) -> None:
+    assert not contradicts(compose(scene, items), items)
+    assert not contradicts(compose(scene, items) + " ", items[::-1])
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        (),
+        ITEMS[:1],
+        (*ITEMS, ("the bed", "It has three legs.")),
+        (ITEMS[0], ("the lamp", "It stands on air.")),
+        (ITEMS[0], ("the other lamp", ITEMS[1][1])),
+    ],
+)
+def test_a_caption_contradicts_artifacts_that_were_changed_since(items) -> None:
+    assert contradicts(PUBLISHED, items)
+
+
+def test_a_clean_caption_contradicts_any_artifact_and_free_text_none() -> None:
+    assert contradicts(compose(SCENE, ()), ITEMS)
+    assert not contradicts(compose(SCENE, ()), ())
+    assert not contradicts("A dog with five legs.", ITEMS)
+    assert not contradicts("", ITEMS)
+    # As LEGION's own scripts write it: not the grammar, so nothing can be said.
+    assert not contradicts(PUBLISHED.replace(" To elaborate", "\nTo elaborate"), ITEMS[:1])

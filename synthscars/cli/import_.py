@@ -26,6 +26,7 @@ from synthscars.cli.common import (
 if TYPE_CHECKING:
     from synthscars.problems import Problem, Problems, Severity
     from synthscars.published import ImportReport
+    from synthscars.workspace import Workspace
 
 _DONE = {
     "picture.twin": "both kept, in one group",
@@ -130,7 +131,7 @@ def import_(
         raise UsageError(f"{target} exists already", fix="choose another name, or remove it first")
     if source.suffix == ".zip":
         raise UsageError(f"{source} is an archive", fix="unpack it and name the folder")
-    workspace = None if target else open_workspace(folder or Path())
+    workspace = None if target else _workspace(folder, needed=not dry_run)
     warnings.filterwarnings("ignore", module="PIL")
     problems = Problems()
     with ExitStack() as stack:
@@ -166,6 +167,18 @@ def import_(
         show_problems(Problems(problem for problem in problems if problem.severity == "error"))
         _show_end(report, workspace.root if workspace else None)
     finish(problems)
+
+
+def _workspace(folder: Path | None, *, needed: bool) -> Workspace | None:
+    """The workspace to import into. To look what is wrong with the files, none is needed."""
+    from synthscars.problems import WorkspaceError
+
+    try:
+        return open_workspace(folder or Path())
+    except WorkspaceError:
+        if needed or folder is not None:
+            raise
+        return None
 
 
 def _defects(problems: Problems) -> list[_Defect]:

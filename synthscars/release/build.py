@@ -128,6 +128,15 @@ def _choose(
             left_out["unlabelled"] += 1
         elif record.status == "skipped":
             left_out[str(record.extra.get("skip_reason") or "skipped")] += 1
+        elif record.status == "annotated" and not record.artifacts:
+            problems.add(
+                "record.no_artifact",
+                "it is annotated, but none of its regions could be read, and it must not count as clean",
+                file=record.file_name,
+                image=record.image_id,
+                fix="mend the regions where they come from",
+            )
+            set_aside[record.image_id] = "record.no_artifact"
         else:
             yield fit_columns(record, problems)
 

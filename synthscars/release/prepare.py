@@ -76,8 +76,7 @@ def usable(
             for artifact in (_usable_artifact(artifact, record, problems) for artifact in record.artifacts)
             if artifact is not None
         )
-        # Annotated without any artifact: its regions could not even be read.
-        if (record.artifacts or record.status == "annotated") and not kept:
+        if record.artifacts and not kept:
             problems.add(
                 "record.no_artifact_left",
                 "none of its artifacts can be used, and it must not count as clean",
@@ -87,7 +86,10 @@ def usable(
             )
             left_out[record.image_id] = "record.no_artifact_left"
             continue
-        yield record if kept == record.artifacts else _with(record, kept, problems)
+        record = record if kept == record.artifacts else _with(record, kept, problems)
+        if caption.contradicts(record.caption, [(each.phrase, each.explanation) for each in kept]):
+            _say_stale(record, problems, "the caption says something else than the artifacts")
+        yield record
 
 
 def _with(record: ImageRecord, kept: tuple[Artifact, ...], problems: Problems) -> ImageRecord:
@@ -100,15 +102,19 @@ def _with(record: ImageRecord, kept: tuple[Artifact, ...], problems: Problems) -
             pairs = zip(record.artifacts, items, strict=True)
             text = caption.compose(scene, [item for artifact, item in pairs if artifact.artifact_id in left])
         except (FormatError, ValueError):
-            problems.add(
-                "caption.stale",
-                "the caption still names an artifact that was set aside",
-                file=record.file_name,
-                image=record.image_id,
-                severity="warning",
-                fix="write the caption again",
-            )
+            _say_stale(record, problems, "the caption still names an artifact that was set aside")
     return msgspec.structs.replace(record, artifacts=kept, caption=text)
+
+
+def _say_stale(record: ImageRecord, problems: Problems, what: str) -> None:
+    problems.add(
+        "caption.stale",
+        what,
+        file=record.file_name,
+        image=record.image_id,
+        severity="warning",
+        fix="write the caption again",
+    )
 
 
 def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems) -> Artifact | None:

@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import shutil
@@ -217,6 +218,28 @@ def test_a_dry_run_says_what_would_be_lost_and_writes_nothing(tmp_path: Path) ->
         "loss.source": 3
     }
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_caption_that_was_overtaken_by_an_edit_is_told_and_composed_anew(tmp_path: Path) -> None:
+    _convert(GOLDEN, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["explanation"] = row["explanation"].replace("grows between the others", "is a fifth")
+    with (tmp_path / "b.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    result = _convert(tmp_path / "b.csv", tmp_path / "out", "--to", "synthscars-json", "--images", GOLDEN)
+    assert "caption.stale" in result.stderr
+    (entry,) = [
+        entry
+        for item in json.loads((tmp_path / "out/train/annotations/train.json").read_bytes())
+        for entry in item.values()
+        if entry["img_file_name"] == "dog.png"
+    ]
+    assert "This one is a fifth." in entry["caption"]
+    assert "grows between" not in entry["caption"]
 
 
 def test_a_choice_that_a_format_leaves_is_made_with_an_option(tmp_path: Path) -> None:

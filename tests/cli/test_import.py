@@ -45,6 +45,15 @@ def test_defects_are_a_table_of_code_count_what_was_done_and_an_example(
     assert len(list(read_records(tmp_path / "out.jsonl.zst"))) == 15
 
 
+def test_to_look_what_is_wrong_no_workspace_is_needed(official: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _import(official, "--dry-run")
+    assert result.exit_code == 1, result.output
+    assert "picture.twin" in result.stdout
+    assert "nothing was written" in result.stdout
+    assert _import(official).exit_code == 3
+
+
 def test_json_has_counts_defects_and_every_problem(official: Path, tmp_path: Path) -> None:
     result = _import(official, "--json", "--dry-run", tmp_path / "out.jsonl")
     said = json.loads(result.stdout)

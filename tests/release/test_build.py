@@ -235,6 +235,18 @@ def test_huge_texts_do_not_make_a_huge_card(tmp_path: Path) -> None:
     assert json.loads(text.split("```json\n")[1].split("\n```")[0])["generation"]["prompt"].endswith("p...")
 
 
+def test_an_annotated_image_whose_regions_could_not_be_read_does_not_count_as_clean(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 4)
+    records = [sample_record(seed, noise_png(seed)) for seed in range(4)]
+    records[1] = changed(records[1], artifacts=(), reviews=())
+    problems = Problems()
+    report = build_release(workspace, "1.0.0", problems, records=replace_records(workspace, records))
+    assert report.left_out == {"record.no_artifact": 1}
+    assert [problem.image for problem in problems if problem.code == "record.no_artifact"] == [
+        records[1].image_id
+    ]
+
+
 def test_what_nobody_looked_at_or_skipped_is_left_out_and_counted(tmp_path: Path) -> None:
     workspace = filled_workspace(tmp_path / "w", 12)
     records = [sample_record(seed, noise_png(seed)) for seed in range(12)]

@@ -58,15 +58,6 @@ def test_an_image_that_loses_all_artifacts_is_set_aside_and_not_called_clean(
     assert "record.no_artifact_left" in [problem.code for problem in problems]
 
 
-def test_an_annotated_image_whose_regions_could_not_even_be_read_is_set_aside_too() -> None:
-    problems, left_out = Problems(), dict[str, str]()
-    before = record()
-    assert (before.status, before.artifacts) == ("annotated", ())
-    assert list(usable([before], problems, left_out)) == []
-    assert left_out == {before.image_id: "record.no_artifact_left"}
-    assert problems.failed
-
-
 def test_a_ring_without_area_is_dropped_from_a_region_that_has_others() -> None:
     problems = Problems()
     (after,) = usable([record((LINE, SQUARE, TWO_POINTS))], problems, {})
