@@ -46,15 +46,19 @@ def read(
     """
     chosen = format_named(name) if name else detect(source)
     found: Iterator[ImageRecord] = chosen.load().read(source, problems, images=images)
-    return _with_checked_captions(found, source, problems)
+    return _checked(found, source, problems)
 
 
-def _with_checked_captions(
-    records: Iterable[ImageRecord], source: Path, problems: Problems
-) -> Iterator[ImageRecord]:
+def _checked(records: Iterable[ImageRecord], source: Path, problems: Problems) -> Iterator[ImageRecord]:
+    """The records, with what can be said of those of any format."""
     from synthscars.converters.captions import is_stale
 
+    seen: set[str] = set()
+    again: list[str] = []
     for record in records:
+        if record.image_id in seen:
+            again.append(record.file_name)
+        seen.add(record.image_id)
         if is_stale(record):
             problems.add(
                 "caption.stale",
@@ -65,6 +69,15 @@ def _with_checked_captions(
                 fix="it is kept; what models are trained on (gcg, lisa, synthscars-json) gets a new one",
             )
         yield record
+    if again:
+        problems.add(
+            "image.repeated",
+            f"{len(again)} records are of an image that has one already; first: {again[0]}",
+            severity="warning",
+            file=str(source),
+            fix="all are kept; a release wants one for each image",
+            count=len(again),
+        )
 
 
 def write(
@@ -133,13 +146,15 @@ def convert(
 
     reader = format_named(from_) if from_ else detect(source)
     writer = format_named(to) if to else by_suffix(target)
-    if target.exists() and not dry_run:
+    if target.exists():
         raise UsageError(f"{target} exists already", fix="choose another name, or remove it first")
+    if not writer.suffixes and any(each.has_suffix(target) for each in FORMATS.values()):
+        raise UsageError(f"{writer.name} is a folder, {target.name} the name of a file", fix="name a folder")
     if how == "embed" and not writer.embeds:
         able = ", ".join(each.name for each in FORMATS.values() if each.embeds)
         raise UsageError(f"{writer.name} cannot embed images", fix=f"copy or link them; embedding: {able}")
     _check_writes(writer, options or {})
-    find = _finder(reader, source, images)
+    find = _Counted(_finder(reader, source, images))
     pictures = TargetPictures(find, how or ("none" if writer.has_suffix(target) else "copy"))
     counts: Counter[str] = Counter()
 
@@ -155,6 +170,16 @@ def convert(
         written = _count_losses(counted(), writer, target, problems)
     else:
         written = write(counted(), target, problems, writer.name, pictures=pictures, options=options)
+    if not counts["images"]:
+        what = "there is nothing in it"
+        problems.add("source.empty", what, file=str(source), severity="warning", fix="is it the right one?")
+    if images and find.wanted and not find.found:
+        problems.add(
+            "image.none",
+            f"none of the image files is in {images}",
+            file=str(source),
+            fix="give --images the folder with the images that were annotated",
+        )
     return Conversion(
         source=str(source),
         from_=reader.name,
@@ -164,6 +189,20 @@ def convert(
         artifacts=counts["artifacts"],
         written=written,
     )
+
+
+class _Counted:
+    """A finder of image files that knows how often it was asked, and how often it knew."""
+
+    def __init__(self, find: Finder) -> None:
+        self._find = find
+        self.wanted = self.found = 0
+
+    def __call__(self, image_id: str) -> Path | bytes | None:
+        found = self._find(image_id)
+        self.wanted += 1
+        self.found += found is not None
+        return found
 
 
 def _finder(reader: Format, source: Path, images: Path | None) -> Finder:

@@ -173,6 +173,8 @@ def _narrow_artifacts(record: ImageRecord, holds: Holds, losses: Losses) -> tupl
             if name not in holds.artifact and getattr(artifact, name) != _ARTIFACT_DEFAULTS[name]:
                 changes[name] = _ARTIFACT_DEFAULTS[name]
                 losses.count(f"artifact.{name}", ARTIFACT_FIELDS[name], record)
+        if "artifact_id" not in holds.artifact:
+            losses.count("artifact.artifact_id", ARTIFACT_FIELDS["artifact_id"], record)
         if "extra" not in holds.artifact and (extra := _own(artifact.extra, holds)) != artifact.extra:
             changes["extra"] = extra
             losses.count("artifact.extra", ARTIFACT_FIELDS["extra"], record)

@@ -44,7 +44,7 @@ NAMESPACE = "masks"
 HOLDS = everything_but(
     outlines="pixels",
     namespace=NAMESPACE,
-    note="One PNG a region; everything but outlines is kept in masks.jsonl beside them. In Python, "
+    note="One PNG a region; everything but outlines is kept in masks.jsonl beside them. "
     "With the option kind=indexed or kind=binary there is one PNG an image, which unites regions.",
 )
 

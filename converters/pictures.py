@@ -84,6 +84,7 @@ class SourcePictures:
         self._format = format
         self._look_at = look
         self._known: dict[str, Picture] = {}
+        self._by_hash: Finder | None = None
 
     def find(
         self,
@@ -103,10 +104,10 @@ class SourcePictures:
         fallback = Picture(image_id or self.stand_in(stand_in or name), *size)
         if not self._folders:
             return fallback
-        path = self._path(name)
+        path = self._path(name) or (self._renamed(image_id) if image_id else None)
         if path is None:
             folders = ", ".join(map(str, self._folders))
-            if alike := len(self._below.get(base_name(name), ())):
+            if alike := len(self._below.get(base_name(name).casefold(), ())):
                 what = f"{alike} files below {folders} are called {base_name(name)[:200]}"
                 where.warn("image.ambiguous", what, "name the folder in which the right one is")
             else:
@@ -157,17 +158,24 @@ class SourcePictures:
                         return candidate
                 except OSError:  # a name that is too long
                     continue
-        alike = self._below.get(given.name, [])
+        alike = self._below.get(given.name.casefold(), [])
         return alike[0] if len(alike) == 1 else None
+
+    def _renamed(self, image_id: str) -> Path | None:
+        """The file that was annotated, under another name."""
+        if self._by_hash is None:
+            self._by_hash = by_hash(self._folders)
+        found = self._by_hash(image_id)
+        return found if isinstance(found, Path) else None
 
     @cached_property
     def _below(self) -> dict[str, list[Path]]:
-        """All files anywhere below the folders by their name: read only if one is not where it should be."""
+        """All files below the folders by their name in lower case: for one that is not where it should be."""
         found: dict[str, list[Path]] = {}
         for folder in self._folders:
             for path in sorted(folder.rglob("*")):
                 if path.suffix and path.is_file():
-                    found.setdefault(path.name, []).append(path)
+                    found.setdefault(path.name.casefold(), []).append(path)
         return found
 
     def _look(self, path: Path, where: Where) -> Picture:
@@ -230,7 +238,7 @@ class TargetPictures:
         if found is None:
             losses.count(
                 "image",
-                "images are not at hand and were left out of the target",
+                "image files are not at hand and were left out",
                 record,
                 severity="warning",
                 fix="pass --images FOLDER with the folder where the images are",

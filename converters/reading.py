@@ -6,6 +6,7 @@ image or artifact it belongs to, and goes on with the next.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -104,13 +105,20 @@ def _decode(content: bytes, name: str, encoding: str) -> tuple[Any, bool]:
                 return msgspec.json.decode(content), True
             except msgspec.DecodeError:
                 pass
-        encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+        if encoding == "utf-8":
+            encoding = "utf-16" if content[:2] in _UTF16 else "utf-8-sig"
         # `parse_int`: Python refuses an integer of thousands of digits, which would cost the whole file.
         return json.loads(content.decode(encoding), parse_int=_integer), False
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{name}: it is not text in {error.encoding.upper()} (byte 0x{content[error.start]:02x})",
+            fix="save it as UTF-8; what a program on Windows wrote may be Windows-1252",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{name}: {error}", fix="fetch or export the file again") from error
 
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Only where a number may start: a sha256 may hold as many digits, and one is enough to take the slow way.
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9]{19}")
 
@@ -224,7 +232,7 @@ def usable_ring(ring: Ring | str, width: int, height: int, where: Where) -> Ring
 def classify(label: str) -> tuple[str | None, str | None]:
     """Category and subtype that a label names, by id or by name in any case; `None` for what it does not."""
     taxonomy = load_taxonomy()
-    wanted = label.casefold()
+    wanted = label.strip().casefold()
     for category in taxonomy.categories:
         if wanted in (category.id.casefold(), category.name.casefold()):
             return category.id, None

@@ -305,5 +305,22 @@ def detect(source: Path) -> Format:
     raise UsageError(
         f"{source}: the format cannot be told"
         + (f", for the file is not whole JSON ({fault})" if fault else ""),
-        fix=f"say which: {', '.join(each.name for each in FORMATS.values() if each.reads)}",
+        fix=_hint(found) or f"say which: {', '.join(each.name for each in FORMATS.values() if each.reads)}",
     )
+
+
+def _hint(found: Evidence) -> str:
+    """What to do with something that is no annotation at all, `""` if it may be some."""
+    from synthscars.images import SUFFIXES
+
+    pictures = {*SUFFIXES.values(), ".jpeg"}
+    if found.is_folder:
+        inside = {path.suffix.lower() for path in found.path.rglob("*") if path.is_file()}
+        if not inside:
+            return "the folder is empty"
+        return "it holds only images: `synthscars ingest` takes them" if inside <= pictures else ""
+    if found.path.stat().st_size == 0:
+        return "the file is empty: fetch or export it again"
+    if found.name.endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")):
+        return "it is an archive: unpack it, and give the folder or file that is in it"
+    return "it is an image: give its annotations" if found.path.suffix.lower() in pictures else ""

@@ -278,7 +278,8 @@ class Workspace:
         if not found:
             raise WorkspaceError(
                 f"{self.root} has no records yet",
-                fix="annotate some images and run `synthscars platform pull`",
+                fix="annotate some images and run `synthscars platform pull`, or name others with --records "
+                "(`synthscars import` puts them into imports/)",
             )
         return found[-1]
 

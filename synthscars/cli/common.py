@@ -139,7 +139,7 @@ class Command(click.Group):
         except SynthScarsError as error:
             fail(error.message, error.fix, error.exit_code)
         except KeyboardInterrupt:
-            fail("interrupted", "run the same command again: it goes on where it stopped", 130)
+            fail("interrupted", "run the same command again; nothing is left half done", 130)
         except BrokenPipeError:
             raise  # whoever read the output has seen enough; click ends quietly
         except OSError as error:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from synthscars.cli.common import finish, json_option, output, print_json, progress, show_problems
+from synthscars.cli.common import console, finish, json_option, output, print_json, progress, show_problems
 from synthscars.converters.formats import FORMATS
 
 if TYPE_CHECKING:
-    from synthscars.problems import Problems
+    from synthscars.problems import Problem, Problems
 
 _READ = click.Choice([each.name for each in FORMATS.values() if each.reads])
 _WRITTEN = click.Choice([each.name for each in FORMATS.values() if each.writes])
@@ -122,7 +122,15 @@ def convert(
             f"{source} ({done.from_}) {would} {target} ({done.to})",
             markup=False,
         )
+        if lost := sorted({field for each in problems if (field := _unexpected(each))}):
+            console().print(f"not expected to be lost: {', '.join(lost)}", style="red")
     finish(problems)
+
+
+def _unexpected(problem: Problem) -> str:
+    """The field that was lost and should not have been, `""` if the problem is none of that."""
+    lost = problem.severity == "error" and problem.code.startswith("loss.")
+    return problem.code.removeprefix("loss.") if lost else ""
 
 
 def _pair(option: str) -> tuple[str, str]:
@@ -138,9 +146,13 @@ def _show_losses(problems: Problems, to: str) -> None:
     """Print what was lost as a table: field, how many, what."""
     from rich.table import Table
 
-    from synthscars.cli.common import console
-
-    losses = [each for each in problems.by_severity() if each.code.startswith("loss.")]
+    losses: dict[tuple[str, str, str], tuple[int, str]] = {}
+    for each in problems.by_severity():
+        if each.code.startswith("loss."):
+            what, _, examples = each.what.removeprefix(f"{each.count} ").partition("; for instance ")
+            key = (each.severity, each.code.removeprefix("loss."), what)
+            count, first = losses.get(key, (0, examples.split(", ")[0] or each.image[:12]))
+            losses[key] = (count + each.count, first)
     if not losses:
         return
     table = Table(title=f"Not held by {to}", title_justify="left", box=None, pad_edge=False)
@@ -149,12 +161,8 @@ def _show_losses(problems: Problems, to: str) -> None:
     table.add_column("what", overflow="fold")
     table.add_column("for instance", overflow="fold")
     styles = {"error": "red", "warning": "yellow", "info": "dim"}
-    for each in losses:
-        what, _, examples = each.what.removeprefix(f"{each.count} ").partition("; for instance ")
-        first = examples.split(", ")[0]
-        table.add_row(
-            each.code.removeprefix("loss."), str(each.count), what, first, style=styles[each.severity]
-        )
+    for (severity, field, what), (count, first) in losses.items():
+        table.add_row(field, str(count), what, first, style=styles[severity])
     console().print(table)
 
 

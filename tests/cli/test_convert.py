@@ -118,6 +118,10 @@ def test_a_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
         ([TRAIN, "out.jsonl", "--image-files", "embed"], "records cannot embed images"),
         ([TRAIN, "out.jsonl", "--expect", "colour"], "nothing named colour can be lost"),
         (["strange.json", "out.jsonl"], "the format cannot be told"),
+        ([TRAIN, "out.json", "--to", "masks"], "masks is a folder, out.json the name of a file"),
+        (["empty", "out.jsonl"], "the folder is empty"),
+        (["a.zip", "out.jsonl"], "unpack it"),
+        ([GOLDEN / "train/images", "out.jsonl"], "it holds only images"),
         ([TRAIN, "out.jsonl", "--option", "kind=binary"], "records has no option kind=binary"),
         ([TRAIN, "out", "--to", "masks", "-o", "kind=grey"], "options: kind=regions|indexed|binary"),
         ([TRAIN, "out", "--to", "masks", "-o", "kind"], "it is not NAME=VALUE"),
@@ -128,6 +132,8 @@ def test_a_call_that_makes_no_sense_is_refused_and_says_what_would(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_text("")
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "strange.json").write_text('[{"a": 1, "b": 2}]')
     result = _convert(*arguments)
     assert result.exit_code == 2, result.output
@@ -204,8 +210,11 @@ def test_strict_takes_no_loss_that_was_not_expected(tmp_path: Path) -> None:
         return _convert(tmp_path / "more.jsonl", tmp_path / target, *to)
 
     assert convert("a", "--strict").exit_code == 1
-    assert convert("b", "--expect", "split").exit_code == 1
-    expected = convert("c", "--strict", *(f"--expect={field}" for field in ("license", "source")))
+    refused = convert("b", "--expect", "source", "--expect", "artifact.artifact_id")
+    assert refused.exit_code == 1
+    assert "not expected to be lost: license" in refused.stderr
+    fields = ("license", "source", "artifact.artifact_id")
+    expected = convert("c", "--strict", *(f"--expect={field}" for field in fields))
     assert expected.exit_code == 0, expected.output
 
 
@@ -215,7 +224,8 @@ def test_a_dry_run_says_what_would_be_lost_and_writes_nothing(tmp_path: Path) ->
     said = json.loads(result.stdout)
     assert (said["images"], said["written"], said["dry_run"]) == (3, 3, True)
     assert {one["code"]: one["count"] for one in said["problems"] if one["code"].startswith("loss.")} == {
-        "loss.source": 3
+        "loss.source": 3,
+        "loss.artifact.artifact_id": 4,
     }
     assert list(tmp_path.iterdir()) == []
 
@@ -249,6 +259,20 @@ def test_a_choice_that_a_format_leaves_is_made_with_an_option(tmp_path: Path) ->
     assert annotations
     assert all(isinstance(each["segmentation"]["counts"], str) for each in annotations)
     assert "segmentation: polygons, rle" in CliRunner().invoke(main, ["formats", "coco"]).stdout
+
+
+def test_a_folder_with_none_of_the_images_is_said_to_be_the_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    result = _convert(TRAIN, tmp_path / "out", "--to", "synthscars-json", "--images", tmp_path / "photos")
+    assert result.exit_code == 1
+    assert "image.none" in result.stderr
+
+
+def test_nothing_in_the_source_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("")
+    result = _convert(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    assert result.exit_code == 0
+    assert "source.empty" in result.stderr
 
 
 def test_images_can_be_linked_instead_of_copied(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_first_item_longer_than_what_is_read_at_first_is_read_whole(tmp_path: 
     assert recognised(tmp_path / "a.json") == {"labelstudio"}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "3", "null", "[3]", "{", "[[[", '{"a": 1}', "\0"])
+@pytest.mark.parametrize("content", ["[]", "{}", "3", "null", "[3]", "{", "[[[", '{"a": 1}', "\0"])
 def test_what_is_no_format_is_refused_and_the_formats_are_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(UsageError, match="cannot be told") as caught:

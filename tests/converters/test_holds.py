@@ -1,6 +1,5 @@
 """A record is narrowed to what a format says that it holds, and everything else is counted."""
 
-import importlib.util
 from pathlib import Path
 
 import msgspec
@@ -57,12 +56,7 @@ RECORD = ImageRecord(
     extra={"mine": {"a": 1}, "other": 2},
 )
 BARE = Holds(image=frozenset(), artifact=frozenset())
-WRITTEN = [
-    name
-    for name, each in FORMATS.items()
-    if each.writes
-    and importlib.util.find_spec(each.module or f"synthscars.converters.{name.replace('-', '_')}")
-]
+WRITTEN = [name for name, each in FORMATS.items() if each.writes]
 
 
 def narrow_one(record: ImageRecord, holds: Holds) -> tuple[ImageRecord | None, dict[str, int]]:
@@ -97,7 +91,18 @@ def test_what_a_format_does_not_hold_is_taken_out_and_counted_by_field() -> None
     )
     fields = [name for name in IMAGE_FIELDS if name not in ("image_id", "file_name", "size", "status")]
     expected = dict.fromkeys(fields, 1) | {"reviews": 2}
-    names = ("category", "subtype", "phrase", "explanation", "rater_id", "votes", "agreement", "extra")
+    # An artifact keeps an id, as it must have one; the reader will give it another.
+    names = (
+        "artifact_id",
+        "category",
+        "subtype",
+        "phrase",
+        "explanation",
+        "rater_id",
+        "votes",
+        "agreement",
+        "extra",
+    )
     assert counts == expected | {f"artifact.{name}": 1 for name in names}
 
 
@@ -110,9 +115,10 @@ def test_narrowing_twice_changes_and_loses_nothing_more(record, image, artifact)
     holds = Holds(image=frozenset(image), artifact=frozenset(artifact), statuses=frozenset(STATUSES))
     once, counts = narrow_one(record, holds)
     assert once is not None
-    assert narrow_one(once, holds) == (once, {})
+    again, more = narrow_one(once, holds)
+    assert (again, set(more) - {"artifact.artifact_id"}) == (once, set())
     # And whatever changed was counted.
-    assert bool(counts) == (once != record)
+    assert bool(set(counts) - {"artifact.artifact_id"}) == (once != record)
 
 
 def test_a_field_that_is_empty_is_no_loss() -> None:

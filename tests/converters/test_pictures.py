@@ -113,6 +113,25 @@ def test_an_image_is_found_by_its_name_with_its_own_id_and_size(name: str, tmp_p
     assert said == []
 
 
+@pytest.mark.parametrize("name", ["A.PNG", "photos/a.png", "a.PNG"])
+def test_an_image_is_found_below_the_folder_and_in_any_case_if_it_is_the_only_one(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "a.png").write_bytes(png(1))
+    found, codes = looked_for(name, tmp_path)
+    assert (found.image_id, codes) == (sha256(png(1)), [])
+    (tmp_path / "A.png").write_bytes(png(2))
+    assert looked_for("a.pnG", tmp_path)[1] == ["image.ambiguous"]
+
+
+def test_an_image_that_was_renamed_is_found_by_its_id(tmp_path: Path) -> None:
+    (tmp_path / "renamed.png").write_bytes(png(1))
+    found, codes = looked_for("a.png", tmp_path, image_id=sha256(png(1)))
+    assert (found.path, codes) == (tmp_path / "renamed.png", [])
+    assert looked_for("a.png", tmp_path, image_id=sha256(png(2)))[1] == ["image.missing"]
+
+
 @pytest.mark.parametrize(
     "name", ["../secret.png", "x/../../secret.png", "/etc/hostname", "", "..", "a\0", "n" * 400]
 )

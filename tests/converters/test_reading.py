@@ -170,3 +170,11 @@ def test_ids_are_kept_where_they_can_be_and_never_repeat(values: list) -> None:
         if isinstance(value, str) and value and value not in taken:
             assert found == value
         taken.add(found)
+
+
+def test_json_in_another_encoding_is_read_by_its_mark_or_said_to_be_so() -> None:
+    text = '{"label": "Fläche"}'
+    assert decode_json(text.encode("utf-16"), "a.json") == {"label": "Fläche"}
+    with pytest.raises(FormatError, match=r"a\.json: it is not text in UTF-8") as caught:
+        decode_json(text.encode("cp1252"), "a.json")
+    assert "Windows-1252" in caught.value.fix

@@ -293,7 +293,12 @@ def test_what_yolo_does_not_hold_is_counted(tmp_path: Path) -> None:
     losses = {one.code for one in problems if one.code.startswith("loss.")}
     assert losses == {
         *("loss.caption", "loss.license", "loss.group_id", "loss.artifact.phrase", "loss.artifact.rings"),
-        *("loss.artifact.explanation", "loss.artifact.rater_id", "loss.artifact.subtype"),
+        *(
+            "loss.artifact.artifact_id",
+            "loss.artifact.explanation",
+            "loss.artifact.rater_id",
+            "loss.artifact.subtype",
+        ),
     }
     (found,) = reads(tmp_path / "out")[0]
     assert [one.polygons for one in found.artifacts] == [(ring,) for ring in two.polygons]

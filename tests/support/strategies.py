@@ -119,7 +119,7 @@ def generations(draw: st.DrawFn) -> Generation:
         model_hash=draw(st.sampled_from(["", "cc6cb27103"])),
         prompt=draw(texts()),
         negative_prompt=draw(texts()),
-        seed=draw(st.none() | st.integers(0, 2**63 - 1)),
+        seed=draw(st.none() | st.integers(0, 2**64 - 1)),
         steps=draw(st.none() | st.integers(1, 200)),
         sampler=draw(texts()),
         cfg_scale=draw(st.none() | st.floats(0, 50)),
