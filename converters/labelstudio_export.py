@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from synthscars.converters.json_list import Block, open_plain, read_blocks, split_block
-from synthscars.converters.reading import decode_json
+from synthscars.converters.reading import decode_json, plain
 from synthscars.problems import FormatError
 
 
@@ -98,7 +98,7 @@ def open_export(source: Path | IO[bytes], name: str, key: Callable[[Any], str]) 
 def _data_of(block: Block) -> list[Any]:
     """What each task of a block has under `data`."""
     if block.decoded is not None:
-        return [head.data for head in block.decoded]
+        return [plain(head.data) for head in block.decoded]
     found: list[Any] = []
     for item in split_block(block):
         try:

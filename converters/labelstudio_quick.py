@@ -26,7 +26,6 @@ from synthscars.converters.labelstudio_tasks import (
     SCENE,
     SUBTYPE_PREFIX,
 )
-from synthscars.converters.reading import is_number
 from synthscars.geometry import sound_rings
 from synthscars.records import Artifact, ImageRecord, Review, Ring, Status
 from synthscars.taxonomy import load_taxonomy
@@ -194,6 +193,8 @@ def _answer(given: _Annotation, base: ImageRecord) -> tuple[Review, dict[str, _R
     clean, content_type, scene = False, None, ""
     for item in given.result:
         control, value = item.from_name, item.value
+        if item.type == "relation":
+            return None
         if control == NO_ARTIFACT:
             clean = clean or bool(value.choices)
             continue
@@ -245,7 +246,9 @@ def _review(given: _Annotation, status: Status, content_type: str | None, scene:
     seconds = given.lead_time
     who = given.completed_by
     account = who.id if isinstance(who, _Account) else who
-    if given.was_cancelled or account < 0 or not (seconds is None or is_number(seconds)):
+    plain = not given.was_cancelled and account >= 0 and _is_small(account) and _is_small(given.id)
+    # A whole number beyond 64 bits is no number to a record, which cannot be told from a float here.
+    if not plain or not (seconds is None or abs(seconds) < 2**53):
         return None
     extra: dict[str, Any] = {"annotation_id": given.id}
     for field in _KEPT:

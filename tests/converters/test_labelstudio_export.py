@@ -58,6 +58,31 @@ def test_whatever_is_unusual_is_read_with_the_same_care(
     read_both(tasks, {record.image_id: record for record in drawn} if workspace else None)
 
 
+@pytest.mark.parametrize("spoiled", ["id", "completed_by", "lead_time"])
+def test_numbers_that_no_record_can_hold_are_read_with_the_same_care(spoiled: str) -> None:
+    (task,) = json.loads(msgspec.json.encode(list(simulated_tasks(1, 2, seed=1))))
+    task["annotations"][0][spoiled] = 2**64
+    read_both([task])
+
+
+def test_a_number_that_no_record_can_hold_names_no_image_of_others() -> None:
+    first, second = json.loads(msgspec.json.encode(list(simulated_tasks(2, 4, seed=1))))
+    del first["data"]["image_id"]
+    second["data"] |= {"image": first["data"]["image"], "image_id": 2**64}
+    found, _ = read_both([first, second])
+    assert len(found) == 2
+
+
+def test_a_relation_is_no_answer_whatever_control_it_names() -> None:
+    tasks = json.loads(msgspec.json.encode(list(simulated_tasks(9, 12, seed=1))))
+    clean = next(task for task in tasks if len(task["annotations"][0]["result"]) < 4)
+    for item in clean["annotations"][0]["result"]:
+        item["type"] = "relation"
+    found, problems = read_both([clean])
+    assert found[0].status == "skipped"
+    assert [problem.code for problem in problems] == ["annotation.empty"]
+
+
 def test_a_usual_export_is_read_many_tasks_at_a_time() -> None:
     tasks = list(simulated_tasks(300, 650, seed=3))
     found = quick_records(decode_tasks(msgspec.json.encode(tasks)), None, frozenset())
