@@ -40,13 +40,13 @@ def read_both(
     return found, told
 
 
+@settings(max_examples=25)
 @given(st.lists(answered_records(), max_size=4), st.booleans())
 def test_a_file_gives_what_its_tasks_give_one_by_one(drawn: list[ImageRecord], workspace: bool) -> None:
     tasks = [exported(record, number) for number, record in enumerate(drawn, start=1)]
     read_both(tasks, {record.image_id: record for record in drawn} if workspace else None)
 
 
-@settings(max_examples=150)
 @given(st.data(), st.integers(1, 3), st.booleans())
 def test_whatever_is_unusual_is_read_with_the_same_care(
     data: st.DataObject, times: int, workspace: bool
@@ -175,6 +175,7 @@ def test_memory_does_not_grow_with_the_export(tmp_path: Path) -> None:
     assert peaks[1] < peaks[0] + 2_000_000
 
 
+@settings(max_examples=25)
 @given(st.lists(records(), max_size=3))
 def test_what_write_made_is_read_alike_from_a_file_and_one_by_one(drawn: list[ImageRecord]) -> None:
     buffer = io.BytesIO()

@@ -56,7 +56,7 @@ JSON_VALUES = st.recursive(
     | st.integers()
     | st.floats()
     | st.text()
-    | st.sampled_from(["polygonlabels", "textarea", "relation", "\ud800", 10**400, -1, {"id": None}]),
+    | st.sampled_from(["polygonlabels", "textarea", "relation", "\ud800", 10**400, 2**64, -1, {"id": None}]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
