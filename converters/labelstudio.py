@@ -93,6 +93,7 @@ class _Reading:
         self.known = known
         self.pictures = SourcePictures([images], "labelstudio")
         self.unconfirmed: list[int] = []
+        self.numbers = 0
         self.tasks = 0
 
     def key(self, data: Any) -> str:
@@ -162,6 +163,9 @@ class _Reading:
         reader = ImageReader(self.name, tasks, about, self.problems, load_taxonomy(), self.pictures)
         yield reader.record()
         self.unconfirmed += [reader.unconfirmed] if reader.unconfirmed else []
+        for each in tasks:
+            listed = each.get("predictions")
+            self.numbers += sum(type(one) is int for one in listed) if isinstance(listed, list) else 0
 
     def _restored(self, tasks: list[Json]) -> list[ImageRecord]:
         """What the tasks of an image were made of; nothing if one was answered since, or is not ours."""
@@ -205,6 +209,16 @@ class _Reading:
 
     def report(self) -> None:
         """Tell what concerns the file as a whole."""
+        if self.numbers:
+            self.problems.add(
+                "task.predictions_by_number",
+                f"{self.numbers} predictions are in the export by number alone, as the server gives them; "
+                "they are nobody's answer and are not read",
+                severity="info",
+                file=self.name,
+                fix="let raters confirm them in Label Studio",
+                count=self.numbers,
+            )
         if self.unconfirmed:
             self.problems.add(
                 "task.predictions",

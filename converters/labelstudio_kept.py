@@ -1,14 +1,17 @@
 """What Label Studio has no place for, kept in the `meta` of a task: it comes back with the task's answers.
 
 `meta` is a free field of every task that neither annotators nor the data manager's columns show. It holds the
-whole record except its outlines, and a digest of the answers as they were written. As long as the answers are
-the same, the record is what it was; once somebody has answered, only what is said about the image itself
-still holds.
+whole record, and a digest of the answers as they were written. As long as the answers are the same, the
+record is what it was; once somebody has answered, only what is said about the image itself still holds.
+
+Outlines are those of the answers. Only those of raters without an account, which became predictions, are kept
+here as well, because an export of the server names predictions by number alone.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,14 +39,19 @@ _OF_THE_IMAGE = frozenset(
 def keep(record: ImageRecord, task: Json) -> Json:
     """What to put under `KEY`; task: the task without it."""
     fields: Json = msgspec.to_builtins(msgspec.structs.replace(record, artifacts=()))
+    without_account = {rater_id for rater_id, account, _ in answerers(record) if account is None}
     fields["artifacts"] = [
         {
-            **msgspec.to_builtins(msgspec.structs.replace(artifact, polygons=())),
+            **msgspec.to_builtins(
+                artifact
+                if artifact.rater_id in without_account
+                else msgspec.structs.replace(artifact, polygons=())
+            ),
             "regions": region_count(artifact, record.width, record.height),
         }
         for artifact in record.artifacts
     ]
-    return {"record": fields, "answers": digest(task)}
+    return {"record": fields, **_answers(task)}
 
 
 def kept(task: Json) -> Json:
@@ -59,14 +67,32 @@ def kept_fields(task: Json, where: Where) -> Json:
     return {name: value for name, value in fields.items() if name in _OF_THE_IMAGE}
 
 
-def digest(task: Json) -> str:
+def _answers(task: Json) -> Json:
     """Equal for tasks with the same answers and predictions, in whatever order the server lists them."""
-    annotations, predictions = _dicts(task.get("annotations")), _dicts(task.get("predictions"))
-    said: list[Any] = [
-        *([_account(one), bool(one.get("was_cancelled")), one.get("result")] for one in annotations),
-        *([one.get("model_version"), one.get("result")] for one in predictions),
-    ]
+    annotations, predictions = _dicts(task.get("annotations")), _listed(task.get("predictions"))
+    said = [[_account(one), bool(one.get("was_cancelled")), one.get("result")] for one in annotations]
+    predicted = [[one.get("model_version"), one.get("result")] for one in _dicts(predictions)]
+    return {
+        "answers": _digest(said),
+        "predictions": len(predictions),
+        # Of predictions that are only numbers, nothing but their number can be told.
+        "predicted": None if _only_numbers(predictions) else _digest(predicted),
+    }
+
+
+def _only_numbers(predictions: list[Any]) -> bool:
+    return bool(predictions) and all(type(one) is int for one in predictions)
+
+
+def _digest(said: list[Any]) -> str:
     return hashlib.sha256(b"\n".join(sorted(map(_canonical, said)))).hexdigest()
+
+
+def _unchanged(found: Json, task: Json) -> bool:
+    now = _answers(task)
+    if now["predicted"] is None:
+        now["predicted"] = found.get("predicted")
+    return all(found.get(key) == value for key, value in now.items())
 
 
 def _canonical(value: Any) -> bytes:
@@ -79,7 +105,7 @@ def restored(task: Json, where: Where) -> ImageRecord | None:
     Faults of outlines are reported. A ring that cannot be used is left out, and kept in `extra`.
     """
     found = kept(task)
-    if not found or digest(task) != found.get("answers"):
+    if not found or not _unchanged(found, task):
         return None
     try:
         bare, regions = _taken_apart(found["record"], task)
@@ -91,20 +117,21 @@ def restored(task: Json, where: Where) -> ImageRecord | None:
     rejected: list[Json] = []
     for artifact, items in zip(bare.artifacts, regions, strict=True):
         rings: list[Ring] = []
-        for item in items:
-            usable = _usable(item, bare, where.at(region=f"region {artifact.artifact_id}"))
+        shapes: Sequence[Any] = artifact.polygons if items is None else items
+        for shape in shapes:
+            usable = _usable(shape, bare, where.at(region=f"region {artifact.artifact_id}"))
             rings += usable
             if not usable:
-                region = {"region_id": artifact.artifact_id, "rater_id": artifact.rater_id, "items": [item]}
+                region = {"region_id": artifact.artifact_id, "rater_id": artifact.rater_id, "items": [shape]}
                 rejected.append(region)
-        if rings or not items:
+        if rings or not shapes:
             artifacts.append(msgspec.structs.replace(artifact, polygons=tuple(rings)))
     extra = {**bare.extra, "rejected_regions": rejected} if rejected else bare.extra
     return msgspec.structs.replace(bare, artifacts=tuple(artifacts), extra=extra)
 
 
-def _taken_apart(fields: Json, task: Json) -> tuple[ImageRecord, list[list[Json]]]:
-    """The record without outlines, and the items that hold those of each artifact.
+def _taken_apart(fields: Json, task: Json) -> tuple[ImageRecord, list[list[Json] | None]]:
+    """The record, and the items that hold the outlines of each artifact, `None` if it has them itself.
 
     Raises one of several errors if the record is none, or does not fit the task.
     """
@@ -114,20 +141,25 @@ def _taken_apart(fields: Json, task: Json) -> tuple[ImageRecord, list[list[Json]
         _canonical({**fields, "artifacts": [unknown_fields(artifact, ("regions",)) for artifact in given]})
     )
     waiting = _regions_by_rater(bare, task)
-    found: list[list[Json]] = []
+    found: list[list[Json] | None] = []
     for artifact, count in zip(bare.artifacts, counts, strict=True):
-        found.append(waiting[artifact.rater_id][:count])
+        if artifact.rater_id not in waiting:
+            found.append(None)
+            continue
+        items = waiting[artifact.rater_id][:count]
         del waiting[artifact.rater_id][:count]
-        if len(found[-1]) != count:
+        if len(items) != count:
             raise ValueError("a region is missing")
+        found.append(items)
     if any(waiting.values()) or bare.image_id != task["data"].get("image_id"):
         raise ValueError("it is about something else")
     return bare, found
 
 
-def _usable(item: Json, record: ImageRecord, where: Where) -> list[Ring]:
+def _usable(shape: Json | Ring, record: ImageRecord, where: Where) -> list[Ring]:
+    """The rings of an item, or a ring, that can be used; what is wrong with them is reported."""
     size = (record.width, record.height)
-    made = item_rings(item, *size)
+    made = item_rings(shape, *size) if isinstance(shape, dict) else [shape]
     if isinstance(made, str):
         where.add("region.bad_polygon", made, "draw it again; its raw form is kept in extra")
         return []
@@ -144,14 +176,13 @@ def _usable(item: Json, record: ImageRecord, where: Where) -> list[Ring]:
 
 
 def _regions_by_rater(record: ImageRecord, task: Json) -> dict[str, list[Json]]:
-    """The items that hold outlines, in order, by the rater whose answer or prediction they are in."""
+    """The items that hold outlines, in order, by the rater with an account whose answer they are in."""
     accounts = {_account(one): one for one in _dicts(task.get("annotations"))}
-    versions = {one.get("model_version"): one for one in _dicts(task.get("predictions"))}
-    found: dict[str, list[Json]] = {}
-    for rater_id, account, version in answerers(record):
-        answer = versions.get(version, {}) if account is None else accounts.get(account, {})
-        found[rater_id] = [item for item in _dicts(answer.get("result")) if shape_of(item)]
-    return found
+    return {
+        rater_id: [item for item in _dicts(accounts.get(account, {}).get("result")) if shape_of(item)]
+        for rater_id, account, _ in answerers(record)
+        if account is not None
+    }
 
 
 def _account(annotation: Json) -> Any:
@@ -159,5 +190,9 @@ def _account(annotation: Json) -> Any:
     return who.get("id") if isinstance(who, dict) else who
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _dicts(value: Any) -> list[Json]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    return [entry for entry in _listed(value) if isinstance(entry, dict)]

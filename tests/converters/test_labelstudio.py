@@ -575,6 +575,22 @@ def test_the_workspace_counts_more_than_what_a_task_brings() -> None:
     assert codes(problems) == ["task.predictions"]
 
 
+def test_predictions_come_back_from_an_export_that_has_only_their_numbers() -> None:
+    record = msgspec.structs.replace(
+        BASE,
+        status="annotated",
+        artifacts=(msgspec.structs.replace(HAND, rater_id="legion"),),
+        reviews=(msgspec.structs.replace(SEEN, rater_id="legion"),),
+    )
+    task = written_task(record)
+    assert read_one({**task, "predictions": [41]})[0] == record
+    # One more, or none left: not what was written.
+    for predictions in ([41, 42], []):
+        found, problems = read_one({**task, "predictions": predictions})
+        assert (found.status, found.artifacts) == ("unlabelled", ())
+        assert codes(problems) == ["task.predictions_by_number"] * bool(predictions)
+
+
 @pytest.mark.parametrize(
     "spoiled", [{}, {"artifacts": 5}, {"artifacts": [{}]}, {"image_id": 7}, {"status": "odd"}]
 )
