@@ -5,25 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from synthscars.geometry import polygon
 from synthscars.records import Ring
-from synthscars.shapes import mask_rings
-
-
-def outline(bits: npt.NDArray[np.bool_]) -> tuple[Ring, ...]:
-    """The same as `mask_rings`; much faster where the region is small on a large image."""
-    rows, columns = np.flatnonzero(bits.any(axis=1)), np.flatnonzero(bits.any(axis=0))
-    if not len(rows):
-        return ()
-    top, left = int(rows[0]), int(columns[0])
-    inside = bits[top : rows[-1] + 1, left : columns[-1] + 1]
-    return tuple(
-        tuple(value + (top if place % 2 else left) for place, value in enumerate(ring))
-        for ring in mask_rings(inside)
-    )
 
 
 def connected(rings: Sequence[Ring]) -> list[tuple[Ring, ...]]:

@@ -26,12 +26,13 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from synthscars.converters.holds import everything_but
-from synthscars.converters.mask_parts import connected, outline, scaled
+from synthscars.converters.mask_parts import connected, scaled
 from synthscars.converters.masks_layout import Pair, find_pairs
 from synthscars.converters.masks_pixels import Part, Pixels, read_classes, read_mask
 from synthscars.converters.masks_write import SIDE_CAR, Kind, write
 from synthscars.converters.pictures import Picture, SourcePictures
 from synthscars.converters.reading import Json, Where, as_id, load_json, read_label
+from synthscars.geometry import from_mask
 from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, ImageRecord, Ring, Status, decode_record
 
@@ -193,7 +194,7 @@ class _Reader:
         bits = pixels.parts[0].bits.copy()
         for part in pixels.parts[1:]:
             bits |= part.bits
-        return scaled(outline(bits), *fit)
+        return scaled(from_mask(bits), *fit)
 
     def _whole(self, record: ImageRecord, name: str | None, where: Where) -> ImageRecord:
         if name is None:
@@ -286,7 +287,7 @@ class _Reader:
         return tuple(artifacts), rejected, picture
 
     def _parts(self, part: Part) -> list[tuple[Ring, ...]]:
-        rings = outline(part.bits)
+        rings = from_mask(part.bits)
         return connected(rings) if self._split_components else [rings]
 
     def _artifact(self, artifact_id: str, part: Part, rings: tuple[Ring, ...], where: Where) -> Artifact:

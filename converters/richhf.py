@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from synthscars.converters.holds import Holds
-from synthscars.converters.mask_parts import connected, outline, scaled
+from synthscars.converters.mask_parts import connected, scaled
 from synthscars.converters.pictures import Picture, SourcePictures, base_name
 from synthscars.converters.reading import Json, Where, plain, shown_files
 from synthscars.converters.tfrecord import Broken, Damaged, Features, read_example, read_frames
+from synthscars.geometry import from_mask
 from synthscars.problems import FormatError, ImageError, Problems, UsageError
 from synthscars.records import Artifact, Generation, ImageRecord, Ring, Status
 
@@ -220,7 +221,7 @@ class _Example:
                 "regions were stretched with it",
                 "look whether the regions lie where they should",
             )
-        rings = outline(heat >= self.settings.threshold)
+        rings = from_mask(heat >= self.settings.threshold)
         parts: Iterable[tuple[Ring, ...]] = [rings] if rings else []
         if rings and self.settings.split_components:
             parts = connected(rings)

@@ -160,18 +160,47 @@ def rle_iou(first: Sequence[Rle], second: Sequence[Rle]) -> npt.NDArray[np.float
 def from_rle(rle: Rle) -> tuple[Ring, ...]:
     """The outline of a mask as rings along pixel edges; their area is exactly the number of pixels.
 
-    A region with a hole is cut into pieces without one, because rings cannot say where a hole is.
+    A region with a hole is cut into pieces without one, because rings cannot say where a hole is. Pixels that
+    touch at a corner only are in rings of their own. Regions come from top to bottom.
     """
-    mask = coco.decode(rle)
-    padded = np.zeros((mask.shape[0] + 2, mask.shape[1]), dtype=np.int8)
-    padded[1:-1] = mask
-    steps = np.diff(padded, axis=0)
-    # Each run of a column is a box one pixel wide; transposed, starts and ends pair up column by column.
-    columns, tops = np.nonzero(steps.T == 1)
-    _, bottoms = np.nonzero(steps.T == -1)
-    united = shapely.union_all(shapely.box(columns, tops, columns + 1, bottoms))
-    # `simplify` drops the points that the boxes and the cuts left on straight edges.
-    return tuple(_ring(shapely.simplify(piece, 0)) for piece in _without_holes(united))
+    return from_mask(coco.decode(rle).astype(np.bool_))
+
+
+def from_mask(mask: npt.NDArray[np.bool_]) -> tuple[Ring, ...]:
+    """As `from_rle`, for a boolean mask of shape (height, width)."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return ()
+    top, left = rows[0], columns[0]
+    edges = _pixel_edges(mask[top : rows[-1] + 1, left : columns[-1] + 1]) + np.array([left, top])
+    faces = shapely.get_parts(shapely.polygonize(shapely.linestrings(edges)))
+    # A face is all region or all hole, as is the pixel below and to the right of the first of its corners.
+    corners, owners = shapely.get_coordinates(shapely.get_exterior_ring(faces), return_index=True)
+    order = np.lexsort((corners[:, 0], corners[:, 1], owners))
+    x, y = corners[order[np.unique(owners, return_index=True)[1]]].astype(np.intp).T
+    order = np.lexsort((x, y))
+    found: list[Ring] = []
+    for face in faces[order][mask[y, x][order]]:
+        # `simplify` drops the points that cuts left on straight edges.
+        pieces = [shapely.simplify(piece, 0) for piece in _without_holes(face)] if face.interiors else [face]
+        found += map(_ring, pieces)
+    return tuple(found)
+
+
+def _pixel_edges(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The border between what is set and what is not, as lines from corner to corner: shape (lines, 2, 2)."""
+    padded = np.pad(mask, 1)
+    # At the upper left corner of each pixel: whether the border runs from there to each side.
+    down, right = padded[1:, 1:] != padded[1:, :-1], padded[1:, 1:] != padded[:-1, 1:]
+    up, left = padded[:-1, 1:] != padded[:-1, :-1], padded[1:, :-1] != padded[:-1, :-1]
+    y, x = np.nonzero((down | up) & (right | left))
+    lines: list[npt.NDArray[np.float64]] = []
+    # In each row of corners, one where a line starts and one where it ends take turns; so in each column.
+    for order, starts, ends in ((np.lexsort((x, y)), right, left), (np.lexsort((y, x)), down, up)):
+        places = y[order], x[order]
+        points = np.stack(places[::-1], axis=1)
+        lines.append(np.stack([points[starts[places]], points[ends[places]]], axis=1).astype(np.float64))
+    return np.concatenate(lines)
 
 
 def _without_holes(shape: Any) -> Iterator[Polygon]:
@@ -182,18 +211,19 @@ def _without_holes(shape: Any) -> Iterator[Polygon]:
         if not shape.interiors:
             yield shape
             return
-        # Cut through the hole along a pixel edge, so that the pieces stay exact.
-        left, bottom, right, top = shape.bounds
-        hole_left, _, hole_right, _ = shape.interiors[0].bounds
+        # Cut through the middle one of the holes, along a pixel edge, so that the pieces stay exact.
+        holes = shapely.bounds(list(shape.interiors))
+        hole_left, _, hole_right, _ = sorted(holes.tolist())[len(holes) // 2]
         middle = (hole_left + hole_right) / 2
         cut = math.floor(middle) if math.floor(middle) >= hole_left else middle
+        left, bottom, right, top = shape.bounds
         yield from _without_holes(shape.intersection(box(left, bottom, cut, top)))
         yield from _without_holes(shape.intersection(box(cut, bottom, right, top)))
 
 
 def _ring(shape: Polygon) -> Ring:
     points = np.asarray(shape.exterior.coords)[:-1]
-    return tuple(float(value) for value in points.flatten())
+    return tuple(points.flatten().tolist())
 
 
 def clip(ring: Sequence[float], width: int, height: int) -> tuple[Ring, ...]:

@@ -11,9 +11,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as coco
 
-from synthscars.geometry import from_rle
+from synthscars.geometry import from_mask
 from synthscars.records import Ring
 
 
@@ -67,7 +66,7 @@ def mask_rings(mask: npt.NDArray[np.bool_]) -> tuple[Ring, ...]:
 
     Their area is exactly the number of pixels that are set; a region with a hole is cut into pieces.
     """
-    return from_rle(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
+    return from_mask(mask)
 
 
 def _turn(degrees: float) -> tuple[float, float]:

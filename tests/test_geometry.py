@@ -224,6 +224,16 @@ def test_a_hole_stays_a_hole() -> None:
     np.testing.assert_array_equal(to_mask(found, 11, 9), mask.astype(np.bool_))
 
 
+def test_regions_come_from_top_to_bottom_and_those_that_touch_at_a_corner_are_apart() -> None:
+    mask = np.zeros((6, 7), dtype=np.uint8)
+    mask[0:2, 4:7] = mask[2:5, 1:4] = 1
+    mask[3, 2] = 0  # a hole, cut along its left edge
+    assert [area([ring]) for ring in from_rle(_rle(mask))] == [6, 3, 5]
+    assert [min(zip(ring[1::2], ring[::2], strict=True)) for ring in from_rle(_rle(mask))] == [
+        (0, 4), (2, 1), (2, 2),
+    ]  # fmt: skip
+
+
 def test_an_empty_mask_has_no_outline_and_a_full_one_is_the_image() -> None:
     assert from_rle(_rle(np.zeros((5, 4)))) == ()
     (ring,) = from_rle(_rle(np.ones((5, 4))))
