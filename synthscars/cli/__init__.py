@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+import threading
 from importlib import import_module
 from keyword import iskeyword
 
@@ -61,7 +63,7 @@ def main() -> None:
       1    done, but some items had to be set aside
       2    the call makes no sense
       3    cannot work: no workspace, the server is down, the disk is full
-      130  interrupted
+      130  interrupted (143: by SIGTERM)
 
     \b
     Start here:
@@ -74,3 +76,6 @@ def main() -> None:
         # A terminal that cannot show a character of a file's name must not end the work.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        # As at Ctrl-C: what is half done is cleared away first.
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))

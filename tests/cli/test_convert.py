@@ -2,6 +2,9 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -310,3 +313,25 @@ def test_the_documentation_holds_the_generated_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
     result = CliRunner().invoke(main, ["formats", "--markdown"])
     assert result.stdout in page, "put the output of `synthscars formats --markdown` into docs/formats.md"
+
+
+def test_a_conversion_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    record = next(formats.read(GOLDEN, Problems()))
+    (tmp_path / "in").mkdir()
+    many = (msgspec.structs.replace(record, image_id=f"{number:064x}") for number in range(200_000))
+    write_records(tmp_path / "in" / "a.jsonl", many)
+    command = [
+        sys.executable,
+        "-m",
+        "synthscars",
+        "convert",
+        tmp_path / "in" / "a.jsonl",
+        tmp_path / "out.json",
+    ]
+    process = subprocess.Popen([*map(str, command), "--to", "coco"], stderr=subprocess.DEVNULL)
+    while not any(path.name.startswith(".tmp-") for path in tmp_path.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait() == 143
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
