@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +99,7 @@ def _decode(content: bytes, name: str, encoding: str) -> tuple[Any, bool]:
     """The values, and whether they are `plain` already."""
     try:
         # msgspec gives integers of any length, which no record can hold.
-        if encoding == "utf-8" and not _LONG_NUMBER.search(content):
+        if encoding == "utf-8" and not _may_hold_long_number(content):
             try:
                 return msgspec.json.decode(content), True
             except msgspec.DecodeError:
@@ -119,8 +118,15 @@ def _decode(content: bytes, name: str, encoding: str) -> tuple[Any, bool]:
 
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Only where a number may start: a sha256 may hold as many digits, and one is enough to take the slow way.
-_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9]{19}")
+# What may stand before a number becomes a comma, every digit a zero: far faster than a regular expression.
+_BARE = bytes.maketrans(b"0123456789:[ \t\n\r", b"0000000000,,,,,,")
+_LONG = b"0" * 19
+
+
+def _may_hold_long_number(content: bytes) -> bool:
+    # Only where a number may start: a sha256 may hold as many digits, and one is enough to take the slow way.
+    bare = content.translate(_BARE)
+    return b"," + _LONG in bare or b",-" + _LONG in bare
 
 
 def _integer(digits: str) -> int | float:
