@@ -18,7 +18,15 @@ from synthscars.converters.coco_model import (
     SUPERCATEGORY,
     WITHOUT_OUTLINE,
 )
-from synthscars.converters.coco_regions import Label, Sizes, kept_id, key_of, read_annotation, read_label_of
+from synthscars.converters.coco_regions import (
+    Label,
+    Sizes,
+    kept_id,
+    key_of,
+    read_annotation,
+    read_label_of,
+    sound_rings_of,
+)
 from synthscars.converters.fields import read_image_values, settle_status
 from synthscars.converters.pictures import SourcePictures, base_name
 from synthscars.converters.reading import (
@@ -34,7 +42,7 @@ from synthscars.converters.reading import (
     whole,
 )
 from synthscars.problems import FormatError, Problems
-from synthscars.records import Artifact, ImageRecord, Review, Status
+from synthscars.records import Artifact, ImageRecord, Review, Ring, Status
 
 _TAKEN = (
     "id",
@@ -112,11 +120,16 @@ class _Tally:
             )
 
 
+_BATCH = 10_000
+"""Annotations whose polygons are looked at together."""
+
+
 class _Waiting(NamedTuple):
-    """An annotation, and how problems name it."""
+    """An annotation, and how problems name it. sound: its rings, see `sound_rings_of`."""
 
     raw: Json
     region: str
+    sound: tuple[Ring, ...] | None
 
 
 class _Reader:
@@ -206,7 +219,7 @@ class _Reader:
 
     def _annotations(self) -> dict[str, list[_Waiting]]:
         """All annotations by the ids of their images."""
-        found: dict[str, list[_Waiting]] = {}
+        known: list[tuple[str, Json, str]] = []
         ids: set[str] = set()
         for position, raw in enumerate(self._list("annotations")):
             region = f"annotations[{position}]"
@@ -219,7 +232,18 @@ class _Reader:
             if key and key in ids:
                 self._tally.add("annotation.repeated_id", region)
             ids.add(key)
-            found.setdefault(key_of(raw.get("image_id")), []).append(_Waiting(raw, region))
+            known.append((key_of(raw.get("image_id")), raw, region))
+        sizes: dict[str, tuple[int, int]] = {}
+        for image in self._list("images"):
+            if isinstance(image, dict):  # of several with one id, the first gets the annotations
+                sizes.setdefault(key_of(image.get("id")), _said_size(image))
+        found: dict[str, list[_Waiting]] = {}
+        for start in range(0, len(known), _BATCH):
+            some = known[start : start + _BATCH]
+            on = [sizes.get(key, (0, 0)) for key, _, _ in some]
+            sound = sound_rings_of([raw for _, raw, _ in some], on)
+            for (key, raw, region), rings in zip(some, sound, strict=True):
+                found.setdefault(key, []).append(_Waiting(raw, region, rings))
         return found
 
     def _dataset(self) -> Json:
@@ -244,7 +268,7 @@ class _Reader:
 
     def _record(self, raw: Json, number: int, waiting: list[_Waiting], where: Where) -> ImageRecord:
         given = text(raw.get("file_name"))
-        said = (_pixels(raw.get("width")), _pixels(raw.get("height")))
+        said = _said_size(raw)
         values = unknown_fields(raw, _TAKEN)
         if "sha256" in raw:
             values["image_id"] = raw["sha256"]
@@ -318,10 +342,10 @@ class _Reader:
         artifacts: list[Artifact] = []
         rejected: list[Any] = []
         taken: dict[str, set[str]] = {}
-        for raw, region in waiting:
+        for raw, region, sound in waiting:
             at = where.at(region=region)
             number = self._annotation_number + 1
-            artifact = read_annotation(raw, self._label(raw, at), sizes, number, taken, at)
+            artifact = read_annotation(raw, self._label(raw, at), sizes, number, taken, at, sound)
             if artifact is None:
                 rejected.append(raw)
                 continue
@@ -373,6 +397,11 @@ def _reviews(raters: Any, artifacts: list[Artifact], rejected: list[Any]) -> tup
         Review(rater_id=rater, status="annotated" if rater in drew else "clean")
         for rater in dict.fromkeys(map(str, raters))
     )
+
+
+def _said_size(image: Json) -> tuple[int, int]:
+    """Width and height as the entry of an image says them."""
+    return _pixels(image.get("width")), _pixels(image.get("height"))
 
 
 def _pixels(value: Any) -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
+
+import msgspec
 
 from synthscars.converters.coco_model import NAMESPACE
 from synthscars.converters.fields import read_artifact_values, settle_subtype
@@ -19,7 +23,7 @@ from synthscars.converters.reading import (
     usable_ring,
 )
 from synthscars.converters.rle import read_rle
-from synthscars.geometry import from_rle
+from synthscars.geometry import from_rle, surely_sound
 from synthscars.records import Artifact, Ring
 from synthscars.shapes import rectangle_ring
 
@@ -75,15 +79,43 @@ def read_label_of(category: Json, where: Where) -> Label:
     return Label(*found, name if isinstance(name, str) else "")
 
 
+def sound_rings_of(
+    annotations: Sequence[Json], sizes: Sequence[tuple[int, int]]
+) -> list[tuple[Ring, ...] | None]:
+    """The rings of each annotation whose polygons surely have nothing wrong with them, else `None`.
+
+    sizes: of the image of each annotation. Many at a time, because one by one takes twice as long.
+    """
+    found = [_rings_in(raw) if all(size) else None for raw, size in zip(annotations, sizes, strict=True)]
+    rings = [ring for each in found for ring in each or ()]
+    edges = [size for each, size in zip(found, sizes, strict=True) for _ in each or ()]
+    sound = iter(surely_sound(rings, edges))
+    return [each if each and all(list(islice(sound, len(each)))) else None for each in found]
+
+
+def _rings_in(raw: Json) -> tuple[Ring, ...] | None:
+    try:
+        return msgspec.convert(raw.get("segmentation"), tuple[Ring, ...])
+    except msgspec.ValidationError:  # a mask, points, nonsense
+        return None
+
+
 def read_annotation(
-    raw: Json, label: Label | None, sizes: Sizes, number: int, taken: dict[str, set[str]], where: Where
+    raw: Json,
+    label: Label | None,
+    sizes: Sizes,
+    number: int,
+    taken: dict[str, set[str]],
+    where: Where,
+    sound: tuple[Ring, ...] | None = None,
 ) -> Artifact | None:
     """The artifact of an annotation, `None` if nothing can be drawn; whatever is wrong is reported.
 
     label: `None` if the file has no such category. number: the id that it would get anyway. taken: artifact
-    ids by rater, to which this one's is added.
+    ids by rater, to which this one's is added. sound: its rings, if they are sound on an image of the size
+    that the file says.
     """
-    outline = read_outline(raw, sizes, where)
+    outline = Outline(sound, []) if sound and sizes.image == sizes.said else read_outline(raw, sizes, where)
     if not outline.rings:
         return None
     values = unknown_fields(raw, _TAKEN)

@@ -87,8 +87,18 @@ _MANY = 8
 
 def rings_faults(rings: Rings, sizes: Sequence[tuple[int, int]]) -> list[list[tuple[str, str]]]:
     """The `ring_faults` of many rings, each with the (width, height) of its image: fast if most are sound."""
-    if len(rings) < _MANY:
-        return [list(ring_faults(ring, *size)) for ring, size in zip(rings, sizes, strict=True)]
+    sound = surely_sound(rings, sizes) if len(rings) >= _MANY else [False] * len(rings)
+    return [
+        [] if fine else list(ring_faults(ring, *size))
+        for ring, size, fine in zip(rings, sizes, sound, strict=True)
+    ]
+
+
+def surely_sound(rings: Rings, sizes: Sequence[tuple[int, int]]) -> list[bool]:
+    """Which of many rings surely have none of the `ring_faults`, in one go, as `sound_rings` says.
+
+    sizes: (width, height) of each ring's image.
+    """
     counts = np.fromiter(map(len, rings), dtype=np.intp, count=len(rings))
     whole = np.flatnonzero((counts % 2 == 0) & (counts >= 6))
     sound = np.zeros(len(rings), dtype=np.bool_)
@@ -96,10 +106,7 @@ def rings_faults(rings: Rings, sizes: Sequence[tuple[int, int]]) -> list[list[tu
         points = np.concatenate([np.asarray(rings[number], dtype=np.float64) for number in whole])
         edges = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)[whole]
         sound[whole] = sound_rings(points.reshape(-1, 2), counts[whole] // 2, edges)
-    return [
-        [] if fine else list(ring_faults(ring, *size))
-        for ring, size, fine in zip(rings, sizes, sound.tolist(), strict=True)
-    ]
+    return sound.tolist()  # type: ignore[no-any-return]
 
 
 def sound_rings(
@@ -119,13 +126,14 @@ def sound_rings(
     # Half of the tolerance, so that rounding never makes this say what `ring_faults` does not.
     edges = np.where((sizes > 0).all(axis=1, keepdims=True), sizes, np.inf) + EDGE_TOLERANCE / 2
     bounds = shapely.bounds(shapes)
-    sound: npt.NDArray[np.bool_] = (
-        finite
-        & (shapely.area(shapes) > 2 * EDGE_TOLERANCE * shapely.length(shapes))
-        & (bounds[:, :2] >= -EDGE_TOLERANCE / 2).all(axis=1)
-        & (bounds[:, 2:] <= edges).all(axis=1)
-        & shapely.is_valid(shapes)
-    )
+    with np.errstate(all="ignore"):  # of numbers so large that nothing can be calculated with them
+        sound: npt.NDArray[np.bool_] = (
+            finite
+            & (shapely.area(shapes) > 2 * EDGE_TOLERANCE * shapely.length(shapes))
+            & (bounds[:, :2] >= -EDGE_TOLERANCE / 2).all(axis=1)
+            & (bounds[:, 2:] <= edges).all(axis=1)
+            & shapely.is_valid(shapes)
+        )
     return sound
 
 

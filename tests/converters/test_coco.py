@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from strategies import records
 
-from synthscars.converters import formats
+from synthscars.converters import coco_read, formats
 from synthscars.converters.coco import HOLDS, read, write
 from synthscars.converters.coco_measures import measure
 from synthscars.converters.holds import EVERYTHING
@@ -826,7 +827,7 @@ def full() -> dict[str, Any]:
     return content
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_nonsense_anywhere_never_stops_the_reader_nor_touches_another_image(tmp_path_factory, data) -> None:
     content = full()
@@ -852,6 +853,36 @@ def test_nonsense_anywhere_never_stops_the_reader_nor_touches_another_image(tmp_
         assert [record for record in found if record.file_name == "street.png"] == looked_full()[1:]
     if found:
         written(path.parent, found)
+
+
+@given(data=st.data())
+def test_polygons_are_read_alike_together_and_one_by_one(tmp_path_factory, data) -> None:
+    content = full()
+    others = [place for place in places(content) if len(place) > 1]
+    for place in data.draw(st.lists(st.sampled_from(others), max_size=3)):
+        inner = content
+        with contextlib.suppress(LookupError, TypeError):
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = data.draw(JUNK)
+    path = stored(tmp_path_factory.mktemp("alike"), content)
+
+    def careful(annotations: Sequence[Any], _: Any) -> list[None]:
+        return [None] * len(annotations)
+
+    together = looked(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coco_read, "sound_rings_of", careful)
+        one_by_one = looked(path)
+    assert list(map(encode_record, together[0])) == list(map(encode_record, one_by_one[0]))
+    assert list(together[1]) == list(one_by_one[1])
+
+
+def test_of_two_images_with_one_id_the_size_of_the_first_counts(tmp_path: Path) -> None:
+    content = foreign({"segmentation": [[10, 10, 90, 10, 90, 30]]})
+    content["images"].append({"id": 1, "file_name": "b.png", "width": 640, "height": 480})
+    _, problems = looked(stored(tmp_path, content))
+    assert {problem.code for problem in problems} == {"image.repeated_id", "polygon.outside"}
 
 
 def looked_full() -> list[ImageRecord]:
