@@ -142,10 +142,36 @@ UNUSABLE = frozenset({"polygon.odd", "polygon.not_finite", "polygon.few_points",
 
 
 def to_rle(rings: Rings, width: int, height: int) -> Rle:
-    """Rasterize the union of the rings with pycocotools."""
-    if not rings:
-        return coco.encode(np.zeros((height, width), dtype=np.uint8, order="F"))  # type: ignore[no-any-return]
-    return coco.merge(coco.frPyObjects([list(ring) for ring in rings], height, width))  # type: ignore[no-any-return]
+    """Rasterize the union of the rings with pycocotools. A ring of fewer than 3 points covers nothing."""
+    near = [ring for ring in (_near(ring, width, height) for ring in rings) if len(ring) >= 6]
+    if not near:
+        nothing = {"size": [height, width], "counts": [height * width]}
+        return coco.frPyObjects(nothing, height, width)  # type: ignore[no-any-return]
+    return coco.merge(coco.frPyObjects(near, height, width))  # type: ignore[no-any-return]
+
+
+def _near(ring: Sequence[float], width: int, height: int) -> list[float]:
+    """The ring without what lies farther from the image than the image is large.
+
+    pycocotools needs memory for the whole length of an outline, and crashes if it is too long.
+    """
+    size = max(width, height)
+    low, high = float(-size), float(2 * size)
+    points = list(zip(ring[::2], ring[1::2], strict=False))
+    if not points or (min(ring) >= low and max(ring) <= high):
+        return list(ring)
+    # One straight cut after another (Sutherland and Hodgman): each edge that crosses it ends there.
+    for axis, limit, sign in ((0, low, 1), (0, high, -1), (1, low, 1), (1, high, -1)):
+        kept: list[tuple[float, float]] = []
+        for (x0, y0), (x1, y1) in zip([points[-1], *points[:-1]], points, strict=True) if points else ():
+            start, end = (x0, x1) if axis == 0 else (y0, y1)
+            if (sign * start < sign * limit) != (sign * end < sign * limit):
+                part = (limit - start) / (end - start)
+                kept.append((limit, y0 + part * (y1 - y0)) if axis == 0 else (x0 + part * (x1 - x0), limit))
+            if sign * end >= sign * limit:
+                kept.append((x1, y1))
+        points = kept
+    return [value for point in points for value in point]
 
 
 def to_mask(rings: Rings, width: int, height: int) -> npt.NDArray[np.bool_]:

@@ -224,6 +224,20 @@ def test_a_hole_stays_a_hole() -> None:
     np.testing.assert_array_equal(to_mask(found, 11, 9), mask.astype(np.bool_))
 
 
+@pytest.mark.parametrize("far", [500.0, 1e9, 1e200])
+def test_what_lies_far_outside_is_cut_off_before_it_takes_memory(far: float) -> None:
+    assert to_rle([(-far, -far, far, -far, far, far, -far, far)], 40, 30) == _rle(np.ones((30, 40)))
+    assert to_rle([(-far, 10.0, far, 10.0, far, 20.0, -far, 20.0)], 40, 30) == to_rle(
+        [(0.0, 10.0, 40.0, 10.0, 40.0, 20.0, 0.0, 20.0)], 40, 30
+    )
+    assert rle_area(to_rle([(far, far, 2 * far, far, far, 2 * far)], 40, 30)) == 0
+
+
+def test_a_ring_of_fewer_than_three_points_covers_nothing() -> None:
+    assert rle_area(to_rle([(1.0, 1.0, 5.0, 5.0), (1.0, 1.0), ()], 40, 30)) == 0
+    assert to_rle([(1.0, 1.0, 5.0, 5.0), SQUARE], 40, 30) == to_rle([SQUARE], 40, 30)
+
+
 def test_regions_come_from_top_to_bottom_and_those_that_touch_at_a_corner_are_apart() -> None:
     mask = np.zeros((6, 7), dtype=np.uint8)
     mask[0:2, 4:7] = mask[2:5, 1:4] = 1
