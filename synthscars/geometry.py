@@ -106,7 +106,7 @@ def surely_sound(rings: Rings, sizes: Sequence[tuple[int, int]]) -> list[bool]:
         points = np.concatenate([np.asarray(rings[number], dtype=np.float64) for number in whole])
         edges = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)[whole]
         sound[whole] = sound_rings(points.reshape(-1, 2), counts[whole] // 2, edges)
-    return sound.tolist()  # type: ignore[no-any-return]
+    return sound.tolist()
 
 
 def sound_rings(
