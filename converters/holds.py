@@ -136,8 +136,10 @@ def narrow(records: Iterable[ImageRecord], holds: Holds, losses: Losses) -> Iter
 def narrow_record(record: ImageRecord, holds: Holds, losses: Losses) -> ImageRecord | None:
     """What the format can hold of one record, `None` if it would tell an untruth about the image."""
     artifacts = _narrow_artifacts(record, holds, losses)
-    if not artifacts and record.status not in holds.statuses:
-        what = f"images left out, because they are {record.status} and would come back as something else"
+    # Somebody saw something, whatever the record says: without it, the image must not become clean.
+    status = "annotated" if record.status == "clean" and record.artifacts else record.status
+    if not artifacts and status not in holds.statuses:
+        what = f"images left out, because they are {status} and would come back as something else"
         losses.count("status", what, record, severity="warning")
         return None
     changes: dict[str, Any] = {}
@@ -164,6 +166,11 @@ def _narrow_artifacts(record: ImageRecord, holds: Holds, losses: Losses) -> tupl
     kept: list[Artifact] = []
     taken = {artifact.artifact_id for artifact in record.artifacts}
     for artifact in record.artifacts:
+        if any(len(ring) % 2 for ring in artifact.polygons):
+            what = "artifacts had rings with a coordinate too many, which were left out"
+            losses.count("artifact.outline", what, record, severity="error", fix="draw them again")
+            even = tuple(ring for ring in artifact.polygons if len(ring) % 2 == 0)
+            artifact = msgspec.structs.replace(artifact, polygons=even)
         if not artifact.polygons and not holds.regionless:
             what = "artifacts without an outline were left out"
             losses.count("artifact.outline", what, record, severity="warning")

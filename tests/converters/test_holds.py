@@ -175,6 +175,22 @@ def test_an_image_of_which_no_artifact_is_left_does_not_become_clean() -> None:
     assert counts == {"artifact.outline": 1, "status": 1}
 
 
+def test_an_image_that_says_clean_and_has_artifacts_does_not_become_clean_without_them() -> None:
+    record = changed(RECORD, status="clean", artifacts=(changed(ARTIFACT, polygons=()),))
+    holds = Holds(image=frozenset(), artifact=frozenset({"outline"}))
+    assert narrow_record(record, holds, Losses("", Problems())) is None
+
+
+def test_a_ring_with_a_coordinate_too_many_is_left_out_as_an_error() -> None:
+    problems = Problems()
+    losses = Losses("out", problems)
+    record = changed(RECORD, artifacts=(changed(ARTIFACT, polygons=(BOX, BOX[:-1])),))
+    (found,) = narrow([record], EVERYTHING, losses)
+    assert found.artifacts[0].polygons == (BOX,)
+    losses.report()
+    assert [(one.code, one.severity) for one in problems] == [("loss.artifact.outline", "error")]
+
+
 def test_artifacts_of_several_rings_become_one_a_ring_where_they_must() -> None:
     found, counts = narrow_one(RECORD, everything_but(several_rings=False))
     assert found is not None
