@@ -303,7 +303,7 @@ class _Reader:
 
     def _fit(self, pixels: Pixels, width: int, height: int, where: Where) -> tuple[float, float] | None:
         """How much wider and higher the image is than its mask; `None` (reported): not in proportion."""
-        if (pixels.width, pixels.height) == (width, height):
+        if not width or not height or (pixels.width, pixels.height) == (width, height):
             return 1, 1
         sizes = f"the mask has {pixels.width} x {pixels.height} pixels, the image {width} x {height}"
         # In proportion up to one pixel, by which scaled sizes are rounded.

@@ -83,14 +83,20 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 class _Images:
-    """Image files by path without suffix, and by name alone where that is enough."""
+    """Image files by path without suffix, and by name alone where that is enough.
+
+    What is in one folder is not looked for in those after it.
+    """
 
     def __init__(self, *folders: Path | None) -> None:
         self.by_place: dict[str, list[Path]] = {}
         self._by_stem: dict[str, set[str]] = {}
         for folder in folders:
+            known = set(self.by_place)
             for path in sorted(_files(folder)) if folder else ():
                 place = path.relative_to(folder).with_suffix("").as_posix() if folder else ""
+                if place in known:
+                    continue
                 self.by_place.setdefault(place, []).append(path)
                 self._by_stem.setdefault(path.stem, set()).add(place)
 

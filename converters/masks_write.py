@@ -92,7 +92,9 @@ class _Writer:
         split = _FOLDERS.get(record.split, "")
         names = self._names.setdefault(split, Names(unique_stems=True))
         # The list keeps the name as it was, so nothing is lost if the file has another one.
-        name = names.give(record, Losses("", Problems()), self._pictures.suffix(record))
+        is_split = PurePosixPath(record.file_name).stem.casefold() in _FOLDERS.values()
+        named = msgspec.structs.replace(record, file_name="") if is_split else record
+        name = names.give(named, Losses("", Problems()), self._pictures.suffix(record))
         stem = PurePosixPath(name).stem
         place = PurePosixPath("masks", split, stem if stem.strip(".") else record.image_id)
         placed = self._pictures.place(record, self._folder / "images" / split, name, self._losses)

@@ -511,6 +511,18 @@ def test_an_indexed_mask_has_the_smaller_region_on_top_and_counts_what_is_hidden
     assert not said
 
 
+def test_an_image_that_is_named_like_a_split_is_not_in_the_way_of_it(tmp_path: Path) -> None:
+    artifact = Artifact(artifact_id="r1", polygons=(BOX,))
+    named = record_of(artifact, folder=tmp_path, name="val.png")
+    named = changed(named, file_name="val")
+    other = record_of(artifact, folder=tmp_path, name="other.png", split="validation")
+    for kind in ("regions", "binary"):
+        writes([named, other], tmp_path / kind, tmp_path / "pictures", kind=kind)
+        found, problems = reads(tmp_path / kind)
+        assert [(one.file_name, one.split) for one in found] == [("val", ""), ("other.png", "validation")]
+        assert not problems
+
+
 def test_regions_of_one_category_become_one_and_are_counted(tmp_path: Path) -> None:
     one = Artifact(artifact_id="r1", category="structure", polygons=(BOX,))
     other = changed(one, artifact_id="r2", polygons=((12.0, 1.0, 15.0, 1.0, 15.0, 4.0, 12.0, 4.0),))
@@ -656,3 +668,25 @@ def test_nonsense_in_the_list_never_touches_the_other_images(tmp_path_factory, d
     names = [one.file_name for one in found]
     assert {"seed0025.jpg", "seed0041.jpg"} <= set(names)
     assert [one.status for one in found if one.file_name == "seed0025.jpg"] == ["clean"]
+
+
+def test_images_that_are_beside_the_masks_are_not_read_again_from_elsewhere(tmp_path: Path) -> None:
+    record = record_of(Artifact(artifact_id="r1", polygons=(BOX,)), folder=tmp_path)
+    clean = record_of(folder=tmp_path, name="clean.png")
+    writes([record, clean], tmp_path / "out", tmp_path / "pictures")
+    found, problems = reads(tmp_path / "out", images=tmp_path / "pictures")
+    assert [one.file_name for one in found] == ["a.png", "clean.png"]
+    folder = folder_of(tmp_path / "found", grid((2, 3, 8, 9, 255)))
+    found, said = reads(folder, images=folder / "images")
+    assert [one.file_name for one in found] == ["a.png", "b.png"]
+    assert not problems
+    assert not said
+
+
+def test_a_listed_image_of_unknown_size_has_the_outlines_of_its_masks(tmp_path: Path) -> None:
+    writes([record_of(Artifact(artifact_id="r1", polygons=(BOX,)), folder=tmp_path)], tmp_path / "out", None)
+    path = tmp_path / "out" / "masks.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"width":16', b'"width":0'))
+    (found,), problems = reads(tmp_path / "out")
+    assert pixels(found.artifacts[0]).sum() == 36
+    assert not problems
