@@ -289,6 +289,10 @@ class _Writer:
         if PurePosixPath(record.file_name).suffix.lower() not in IMAGE_SUFFIXES and record.file_name:
             self._losses.count("file_name", "file names without the suffix of an image got one", record)
             record = msgspec.structs.replace(record, file_name=record.file_name + suffix)
+        if (
+            PurePosixPath(record.file_name).stem.casefold() == "classes"
+        ):  # then its labels would be classes.txt
+            record = msgspec.structs.replace(record, file_name="")
         names = self._names.setdefault(place, Names(unique_stems=True))
         return names.give(record, self._losses, suffix)
 

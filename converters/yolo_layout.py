@@ -236,8 +236,7 @@ def _files_of(root: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
     for place in dict.fromkeys((folder, _label_place(folder))):
         for path in sorted((root / place).rglob("*")) if (root / place).is_dir() else ():
             suffix = path.suffix.lower()
-            is_label = suffix == ".txt" and path.name != "classes.txt"
-            if (suffix in IMAGE_SUFFIXES or is_label) and path.is_file():
+            if (suffix in IMAGE_SUFFIXES or suffix == ".txt") and path.is_file():
                 yield PurePosixPath(path.relative_to(root).as_posix())
 
 
@@ -275,6 +274,8 @@ def _items(found: dict[str, _Files], root: Path, where: Where, images: Path | No
             if elsewhere is None:
                 elsewhere = _Elsewhere(images)
             image = elsewhere.find(name)
+            if image is None and label is not None and label.name == "classes.txt":
+                continue  # the names of classes, as labelImg leaves them everywhere
             yield Item(split, image.name if image else name, image, label)
         for place, path in files.images.items():
             if len(files.images) > 1 and label:

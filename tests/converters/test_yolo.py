@@ -335,6 +335,26 @@ def test_label_studios_layout_without_data_yaml_is_read(tmp_path: Path) -> None:
     assert not problems
 
 
+def test_classes_txt_beside_labels_is_no_label(tmp_path: Path) -> None:
+    folder = dataset(tmp_path)
+    before, _ = reads(folder)
+    for place in folder.glob("labels/*"):
+        (place / "classes.txt").write_text("physics\nstructure\n")
+    found, problems = reads(folder)
+    assert found == before
+    assert not problems
+
+
+def test_the_labels_of_an_image_called_classes_are_not_lost(tmp_path: Path) -> None:
+    record = record_of(drawn(), folder=tmp_path, name="classes.png")
+    writes([record], tmp_path / "out", None)
+    (label,) = (tmp_path / "out" / "labels").rglob("*.txt")
+    assert label.stem == record.image_id
+    label.rename(label.with_name("classes.txt"))  # as others write it
+    (found,), _ = reads(tmp_path / "out", images=tmp_path / "pictures")
+    assert len(found.artifacts) == 1
+
+
 def test_lists_of_images_and_labels_beside_images_are_read(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     picture(1, 16, 16).save(tmp_path / "photos" / "a.png")
