@@ -104,7 +104,7 @@ class SourcePictures:
         fallback = Picture(image_id or self.stand_in(stand_in or name), *size)
         if not self._folders:
             return fallback
-        path = self._path(name) or (self._renamed(image_id) if image_id else None)
+        path = self.path(name) or (self._renamed(image_id) if image_id else None)
         if path is None:
             folders = ", ".join(map(str, self._folders))
             if alike := len(self._below.get(base_name(name).casefold(), ())):
@@ -138,7 +138,7 @@ class SourcePictures:
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name."""
-        return bool(self._folders) and self._path(name) is not None
+        return self.path(name) is not None
 
     def stand_in(self, name: str) -> str:
         """An id for an image that is not there: equal for equal names of one format."""
@@ -146,7 +146,8 @@ class SourcePictures:
 
         return hashlib.sha256(f"{self._format}:{name}".encode()).hexdigest()
 
-    def _path(self, name: str) -> Path | None:
+    def path(self, name: str) -> Path | None:
+        """The file of that name, `None` if there is none or it could be one of several."""
         given = PurePosixPath(name.replace("\\", "/"))
         if not given.name or "\0" in name:
             return None

@@ -205,6 +205,7 @@ def _example(problem: Problem) -> str:
 
 
 def _show_counts(report: ImportReport) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     rows = (
@@ -216,7 +217,7 @@ def _show_counts(report: ImportReport) -> None:
         ("refs", "refs"),
         ("artifacts", "artifacts that can be used"),
     )
-    table = Table("", *report.splits, box=None, pad_edge=False)
+    table = Table("", *map(escape, report.splits), box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, what in rows:

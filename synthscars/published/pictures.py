@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synthscars.converters.pictures import Look, Picture
+from synthscars.converters.pictures import Look, Picture, SourcePictures
 from synthscars.converters.synthscars_json import AnnotationFile
 from synthscars.converters.synthscars_json_entries import file_name
 from synthscars.engine import map_ordered
@@ -36,14 +36,16 @@ class Alike(NamedTuple):
 
 
 def named_files(files: Iterable[AnnotationFile]) -> list[Path]:
-    """The image files that annotations name and that are there, each once."""
+    """The image files that annotations name and that are there, each once, as `read_file` finds them."""
     found: dict[Path, None] = {}
     for file in files:
+        pictures = SourcePictures([file.images], "")
         for item in file.entries:
             for entry in item.values() if isinstance(item, dict) else ():
                 name = file_name(entry) if isinstance(entry, dict) else ""
-                if name and len(name.encode(errors="replace")) < 256 and (file.images / name).is_file():
-                    found[file.images / name] = None
+                path = pictures.path(name) if name else None
+                if path is not None:
+                    found[path] = None
     return list(found)
 
 

@@ -45,6 +45,12 @@ def test_defects_are_a_table_of_code_count_what_was_done_and_an_example(
     assert len(list(read_records(tmp_path / "out.jsonl.zst"))) == 15
 
 
+def test_names_of_splits_are_shown_as_they_are(tmp_path: Path) -> None:
+    files = {"train [old]/images/a.png": encoded(view(1), "PNG")}
+    source = layout(tmp_path / "in", {"train [old]": [entry("a.png")]}, files)
+    assert "train [old]" in _import(source, tmp_path / "out.jsonl").stdout
+
+
 def test_to_look_what_is_wrong_no_workspace_is_needed(official: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = _import(official, "--dry-run")

@@ -3,7 +3,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from official import defective, entry, layout
+from official import defective, entry, jpeg, layout
 from pictures import encoded, view
 from PIL import Image
 
@@ -184,6 +184,20 @@ def test_damaged_and_missing_images_cost_no_annotation(tmp_path: Path) -> None:
     alone = Problems()
     import_published(source, alone, target=tmp_path / "a.jsonl")
     assert [problem.severity for problem in alone if problem.code == "image.damaged"] == ["warning"]
+
+
+def test_a_train_picture_that_is_in_test_is_found_under_whatever_path_and_case(tmp_path: Path) -> None:
+    files = {
+        "train/images/a.png": encoded(view(1), "PNG"),
+        "train/images/below/b.png": encoded(view(2), "PNG"),
+        "test/images/1.jpg": jpeg(view(1)),
+        "test/images/2.jpg": jpeg(view(2)),
+    }
+    entries = {"train": [entry("A.PNG"), entry("b.png")], "test": [entry("1.jpg"), entry("2.jpg")]}
+    _, records, problems = _import(layout(tmp_path / "in", entries, files), tmp_path / "a.jsonl")
+    found = Counter(problem.code for problem in problems)
+    assert (found["picture.train_test"], found["image.not_annotated"]) == (2, 0)
+    assert {record.split for record in records if "skip_reason" in record.extra} == {"train"}
 
 
 def test_a_split_or_a_file_can_be_imported_alone(official: Path, tmp_path: Path) -> None:
