@@ -43,6 +43,7 @@ from synthscars.converters.synthscars_json_entries import (
     NAMESPACE,
     entry_extra,
     file_name,
+    has_own_ids,
     is_ours,
     read_entry,
     write_caption,
@@ -60,6 +61,7 @@ HOLDS = Holds(
 
 # What was read from such a file is written again, whatever it says.
 _HOLDS_OURS = msgspec.structs.replace(HOLDS, statuses=ALL_STATUSES)
+_HOLDS_OUR_IDS = msgspec.structs.replace(_HOLDS_OURS, artifact=HOLDS.artifact | {"artifact_id"})
 
 _FOLDERS = ("annotations", "annoations")
 _SPLITS = frozenset({"train", "validation", "val", "test"})
@@ -286,7 +288,8 @@ class _SplitWriter:
         if is_ours(record) and record.source.endswith(".json"):
             # The annotation file that it was read from, as whoever reads this one will say again.
             record = msgspec.structs.replace(record, source="")
-        narrowed = narrow_record(record, _HOLDS_OURS if is_ours(record) else HOLDS, losses)
+        ours = _HOLDS_OUR_IDS if has_own_ids(record) else _HOLDS_OURS
+        narrowed = narrow_record(record, ours if is_ours(record) else HOLDS, losses)
         if narrowed is None:
             return 0
         caption, composed = write_caption(record)

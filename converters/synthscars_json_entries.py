@@ -8,6 +8,7 @@ not be used, with their positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -100,7 +101,7 @@ def read_entry(entry: Json, where: Where, split: str, picture: Picture) -> Image
     rejected: list[RejectedRef] = []
     for position, ref in enumerate(refs):
         place = where.at(region=f"refs[{position}]")
-        artifact = _read_ref(ref, f"{where.image}-{position}", caption, place, picture)
+        artifact = _read_ref(ref, _artifact_id(where.image, position), caption, place, picture)
         if artifact is None:
             rejected.append(RejectedRef(position, ref))
         else:
@@ -124,6 +125,10 @@ def read_entry(entry: Json, where: Where, split: str, picture: Picture) -> Image
         split=split,
         extra={NAMESPACE: msgspec.to_builtins(kept)},
     )
+
+
+def _artifact_id(annotation: str, position: int) -> str:
+    return f"{annotation}-{position}"
 
 
 def _status(refs: list[Any], caption: str, where: Where) -> Status:
@@ -278,6 +283,14 @@ _Extra = TypeVar("_Extra", EntryExtra, RefExtra)
 def is_ours(record: ImageRecord) -> bool:
     """Whether the record was read from an annotation file."""
     return bool(entry_extra(record).id)
+
+
+def has_own_ids(record: ImageRecord) -> bool:
+    """Whether the artifacts have the ids that they get anyway when the entry is read again."""
+    kept = entry_extra(record)
+    taken = {rejected.position for rejected in kept.rejected_refs}
+    free = (position for position in count() if position not in taken)
+    return all(each.artifact_id == _artifact_id(kept.id, next(free)) for each in record.artifacts)
 
 
 def entry_extra(record: ImageRecord) -> EntryExtra:

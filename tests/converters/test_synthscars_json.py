@@ -117,6 +117,18 @@ def test_a_file_of_whole_or_of_fractional_numbers_comes_back_byte_by_byte(tmp_pa
     assert b"30,\n                            26,\n" in TRAIN.read_bytes()
 
 
+def test_ids_of_artifacts_that_come_back_are_no_loss_and_others_are(tmp_path: Path) -> None:
+    found = list(read(GOLDEN, Problems()))
+    problems = Problems()
+    write(found, tmp_path / "same.json", problems)
+    assert "loss.artifact.artifact_id" not in {problem.code for problem in problems}
+    first = found[0].artifacts[0]
+    renamed = msgspec.structs.replace(first, artifact_id="mine")
+    changed = msgspec.structs.replace(found[0], artifacts=(renamed, *found[0].artifacts[1:]))
+    write([changed], tmp_path / "other.json", problems)
+    assert "loss.artifact.artifact_id" in {problem.code for problem in problems}
+
+
 def test_a_whole_layout_comes_back_with_its_images(tmp_path) -> None:
     files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in GOLDEN.glob("*/images/*")}
     problems = Problems()
@@ -359,7 +371,7 @@ def test_nan_huge_numbers_and_half_characters_spoil_their_ref_alone(tmp_path) ->
         (b'[{"1": {"img_file_name": "a.p', "Unterminated"),
         (b'{"1": {}}', "not a list"),
         (b'"text"', "not a list"),
-        (b"\xff\xfe\x00", "decode"),
+        (b"\xff\xfe\x00", "not text in UTF-16"),
         (b"[" * 100_000, "recursion"),
     ],
 )
