@@ -1,6 +1,6 @@
 """labelme: one JSON file beside each image, with the shapes drawn on it. Both ways.
 
-As labelme 5 to 6 writes it (https://github.com/wkentaro/labelme, `labelme/_label_file.py`)::
+As labelme 5 to 7 writes it (https://github.com/wkentaro/labelme, `labelme/_label_file.py`)::
 
     {"version": "6.3.1", "flags": {}, "shapes": [
         {"label": "structure", "points": [[x, y], ...], "group_id": null, "description": "...",
@@ -60,7 +60,7 @@ __all__ = ["HOLDS", "images_of", "read", "write"]
 
 NAMESPACE = "labelme"
 VERSION = "6.3.1"
-"""Of labelme: the latest whose files this was compared with."""
+"""Of labelme, whose files this was compared with; 7.9 reads and writes the same, and a key `locked`."""
 
 HOLDS = everything_but(
     namespace=NAMESPACE,
@@ -203,7 +203,7 @@ def _with_regionless(
     regionless = artifacts[len(artifacts) - len(places) :]
     del artifacts[len(artifacts) - len(places) :]
     for place, artifact in sorted(zip(places, regionless, strict=True), key=lambda pair: pair[0]):
-        artifacts.insert(max(place, 0), artifact)
+        artifacts.insert(min(max(place, 0), len(artifacts)), artifact)
     return tuple(artifacts)
 
 

@@ -27,7 +27,10 @@ from synthscars.shapes import ellipse_ring, mask_rings, rectangle_ring
 
 WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
-_KEYS = ("label", "points", "group_id", "description", "shape_type", "mask", "flags", "explanation")
+# labelme 7 opens no file that has a shape with other numbers of points, or a mask in another kind of shape.
+_POINTS = {"rectangle": 2, "oriented_rectangle": 4, "circle": 2}
+
+_KEYS = ("label", "points", "group_id", "description", "shape_type", "mask", "flags")
 
 
 def read_shape(shape: Json, width: int, height: int, where: Where, fallback: str) -> Drawn | None:
@@ -41,9 +44,14 @@ def read_shape(shape: Json, width: int, height: int, where: Where, fallback: str
     if not rings:
         return None
     values = unknown_fields(shape, _KEYS)
-    if shape.get("description"):
-        values["explanation"] = shape["description"]
+    # A key of that name is another's, and is read only where the description says nothing.
+    other = values.pop("explanation", None)
+    explanation = shape.get("description") or other
+    if explanation:
+        values["explanation"] = explanation
     fields, rest = read_artifact_values(values, where)
+    if other and other != explanation:
+        rest["explanation"] = other
     if shape.get("flags"):
         rest["flags"] = shape["flags"]
     given = shape.get("group_id")
@@ -51,8 +59,10 @@ def read_shape(shape: Json, width: int, height: int, where: Where, fallback: str
     if group is None and given is not None:
         where.warn("group.not_a_number", f"the group_id is {str(given)[:40]!r}", "it joins nothing")
         rest["group_id"] = given
-    raw = {key: shape[key] for key in ("shape_type", "points", "mask") if shape.get(key) is not None}
-    if shape.get("shape_type") in (None, "polygon"):
+    raw: Json = {"shape_type": shape.get("shape_type"), "points": shape["points"]}
+    if raw["shape_type"] == "mask":
+        raw["mask"] = shape["mask"]
+    elif raw["shape_type"] in (None, "polygon") or len(raw["points"]) > _POINTS[raw["shape_type"]]:
         raw = {}
     return Drawn(
         label=shape.get("label"),

@@ -117,6 +117,42 @@ def test_a_shape_whose_outline_was_changed_is_written_as_a_polygon(tmp_path: Pat
     assert written["flags"] == {"sure": True}
 
 
+def test_what_labelme_7_would_refuse_is_written_as_a_polygon(tmp_path: Path) -> None:
+    """It opens no file with a rectangle of four points, or with a mask in a shape that is none."""
+    drawn = [
+        shape(shape_type="rectangle"),
+        shape(shape_type="rectangle", points=POINTS[::2], mask="iVBORw0KGgo"),
+    ]
+    record, _ = first(saved(tmp_path, *drawn))
+    assert [each.polygons for each in record.artifacts] == [(BOX,), (BOX,)]
+    write([record], tmp_path / "again", Problems())
+    written = json.loads((tmp_path / "again" / "a.json").read_text())["shapes"]
+    assert [(each["shape_type"], each["mask"]) for each in written] == [
+        ("polygon", None),
+        ("rectangle", None),
+    ]
+
+
+def test_a_shape_that_is_locked_stays_so(tmp_path: Path) -> None:
+    """A key of labelme 7."""
+    record, problems = first(saved(tmp_path, shape(locked=True)))
+    assert codes(problems) == {"image.missing": 1}
+    write([record], tmp_path / "again", Problems())
+    (written,) = json.loads((tmp_path / "again" / "a.json").read_text())["shapes"]
+    assert written["locked"] is True
+
+
+def test_an_explanation_may_stand_in_a_key_of_that_name(tmp_path: Path) -> None:
+    record, _ = first(
+        saved(tmp_path, shape(explanation="It floats."), shape(description="It is bent.", explanation=7))
+    )
+    assert [each.explanation for each in record.artifacts] == ["It floats.", "It is bent."]
+    write([record], tmp_path / "again", Problems())
+    written = json.loads((tmp_path / "again" / "a.json").read_text())["shapes"]
+    assert [each["description"] for each in written] == ["It floats.", "It is bent."]
+    assert written[1]["explanation"] == 7
+
+
 def test_labelme_reads_what_we_write(tmp_path: Path) -> None:
     pytest.importorskip("PyQt5")
     labelme = pytest.importorskip("labelme")
@@ -293,6 +329,15 @@ def test_artifacts_without_an_outline_keep_their_place(tmp_path: Path) -> None:
     )
     write([record], tmp_path / "out", Problems())
     assert reads(tmp_path / "out")[0] == [record]
+
+
+@pytest.mark.parametrize(("index", "place"), [(2**63, 1), (-1e299, 0), ("first", 1)])
+def test_an_artifact_without_an_outline_whose_place_is_nonsense_is_kept(
+    tmp_path: Path, index: object, place: int
+) -> None:
+    nowhere = {"index": index, "label": "physics", "artifact_id": "nowhere"}
+    record, _ = first(saved(tmp_path, shape(), artifacts_without_outline=[nowhere]))
+    assert [each.artifact_id for each in record.artifacts].index("nowhere") == place
 
 
 # What is wrong
