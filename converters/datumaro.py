@@ -108,8 +108,13 @@ def _read_file(
     pictures = SourcePictures([images, inner, root / "images"], NAMESPACE)
     split = "" if subset == _DEFAULT else "validation" if subset == "val" else subset
     for number, raw in enumerate(items):
-        item = decode_json(bytes(raw), str(path)) if isinstance(raw, msgspec.Raw) else raw
         where = Where(problems, str(path))
+        try:
+            item = decode_json(bytes(raw), str(path)) if isinstance(raw, msgspec.Raw) else raw
+        except FormatError as error:
+            what = error.message.removeprefix(f"{path}: ")
+            where.at(region=f"items[{number}]").add("item.unreadable", what, error.fix)
+            continue
         if not isinstance(item, dict):
             where.at(region=f"items[{number}]").add(
                 "item.not_an_object", f"it is {kind(item)}, not an object", "export the dataset again"
@@ -130,7 +135,7 @@ def _contents(path: Path, problems: Problems) -> tuple[list[Any], list[str]]:
         top = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         items = msgspec.json.decode(top["items"], type=list[msgspec.Raw]) if "items" in top else None
         categories = decode_json(bytes(top["categories"]), str(path)) if "categories" in top else {}
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also of keys that are not UTF-8
         top = decode_json(content, str(path))
         items = top.get("items") if isinstance(top, dict) else None
         categories = top.get("categories") if isinstance(top, dict) else None

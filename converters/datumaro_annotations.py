@@ -12,6 +12,9 @@ https://github.com/open-edge-platform/datumaro.
 | label | of the whole image |
 | caption | `caption`: text about the whole image |
 | points, polyline, cuboid_2d, cuboid_3d | no area: no region |
+
+CVAT exports a turned box or ellipse as the upright one, with the attribute `rotation`: degrees around its
+centre, clockwise on the screen (`cvat/apps/dataset_manager/bindings.py` in https://github.com/cvat-ai/cvat).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from synthscars.converters.reading import (
     Json,
     Where,
     classify,
+    is_number,
     kind,
     number_ring,
     text,
@@ -35,7 +39,7 @@ from synthscars.converters.reading import (
 from synthscars.converters.rle import read_rle
 from synthscars.geometry import from_rle
 from synthscars.records import STATUSES, Ring
-from synthscars.shapes import ellipse_ring, rectangle_ring
+from synthscars.shapes import ellipse_ring, rectangle_ring, turned_corner
 
 SHAPES = frozenset({"polygon", "bbox", "ellipse", "mask"})
 WITHOUT_AREA = frozenset({"points", "polyline", "cuboid_2d", "cuboid_3d"})
@@ -109,7 +113,11 @@ class Annotations:
         if not rings:
             self.rejected.append(self._by_name(annotation))
             return
-        raw = {} if name == "polygon" else {"type": name, _GEOMETRY[name]: annotation[_GEOMETRY[name]]}
+        raw: Json = {}
+        if name != "polygon":
+            raw = {"type": name, _GEOMETRY[name]: annotation[_GEOMETRY[name]]}
+        if _rotation(annotation):
+            raw["attributes"] = {"rotation": annotation["attributes"]["rotation"]}
         self.drawn.append(self._drawn(annotation, rings, raw, f"annotation-{number}", where))
 
     def _add_label(self, annotation: Json, number: int, where: Where) -> None:
@@ -132,7 +140,8 @@ class Annotations:
         self, annotation: Json, rings: tuple[Ring, ...], raw: Json, fallback: str, where: Where
     ) -> Drawn:
         given = annotation.get("attributes")
-        fields, unread = read_artifact_values(given if isinstance(given, dict) else {}, where)
+        values = unknown_fields(own(annotation, "attributes"), own(raw, "attributes"))
+        fields, unread = read_artifact_values(values, where)
         label = self._label(annotation, where)
         known = ("type", "attributes", "label_id", _GEOMETRY.get(text(annotation.get("type")), ""))
         group = whole_number(annotation.get("group")) or None
@@ -179,9 +188,19 @@ def outline_of(shape: Json) -> tuple[Ring, ...] | str:
     if len(ring) != 4:
         return f"a {name} of {len(ring)} numbers, not 4"
     x, y, third, fourth = ring
+    rotation = _rotation(shape)
     if name == "bbox":
-        return (rectangle_ring(x, y, third, fourth),) if third > 0 and fourth > 0 else "an empty bbox"
-    return (ellipse_ring((x + third) / 2, (y + fourth) / 2, abs(third - x) / 2, abs(fourth - y) / 2),)
+        corner = turned_corner(x, y, third, fourth, rotation)
+        return (
+            (rectangle_ring(*corner, third, fourth, rotation),) if min(third, fourth) > 0 else "an empty bbox"
+        )
+    radii = (abs(third - x) / 2, abs(fourth - y) / 2)
+    return (ellipse_ring((x + third) / 2, (y + fourth) / 2, *radii, rotation),)
+
+
+def _rotation(shape: Json) -> float:
+    given = own(shape, "attributes").get("rotation")
+    return float(given) if shape.get("type") in ("bbox", "ellipse") and is_number(given) else 0.0
 
 
 def rings_of(raw: Json) -> tuple[Ring, ...] | None:
@@ -197,7 +216,7 @@ def write_annotation(part: Part, label_id: int, values: Json, group: int | None)
     found: Json = {
         "id": keys.pop("id", 0),
         "type": name,
-        "attributes": {**own(part.rest, "attributes"), **values},
+        "attributes": {**own(part.raw, "attributes"), **own(part.rest, "attributes"), **values},
         "group": keys.pop("group", 0) if group is None else group,
         "label_id": label_id,
     }
@@ -206,4 +225,4 @@ def write_annotation(part: Part, label_id: int, values: Json, group: int | None)
         found["points"] = list(part.ring)
     if name != "label":
         found["z_order"] = keys.pop("z_order", 0)
-    return {**found, **{key: value for key, value in part.raw.items() if key != "type"}, **keys}
+    return {**found, **unknown_fields(part.raw, ("type", "attributes")), **keys}

@@ -95,7 +95,7 @@ class Evidence:
         content = self.path.read_bytes()
         try:
             return frozenset(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
-        except msgspec.DecodeError:
+        except ValueError:  # also of keys that are not UTF-8
             pass
         try:
             found = json.loads(content)

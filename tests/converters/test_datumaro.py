@@ -221,6 +221,24 @@ def test_a_mask_comes_back_as_a_mask_unless_its_outline_was_changed(tmp_path: Pa
     assert (again["type"], again["points"]) == ("polygon", [*BOX])
 
 
+def test_a_box_that_cvat_exported_turned_is_turned_and_comes_back_so(tmp_path: Path) -> None:
+    box = shape(type="bbox", bbox=[10, 10, 20, 8], attributes={"rotation": 90.0, "size": "L"})
+    ellipse = shape(type="ellipse", points=[10, 10, 30, 18], attributes={"rotation": 90.0})
+    del box["points"]
+    (record,), _ = reads(saved(tmp_path, item(box, ellipse)))
+    # Around its centre: (20, 14).
+    assert record.artifacts[0].polygons == ((24.0, 4.0, 24.0, 24.0, 16.0, 24.0, 16.0, 4.0),)
+    assert bbox(record.artifacts[1].polygons) == pytest.approx((16, 4, 8, 20))
+    again = written([record], tmp_path / "same")["items"][0]["annotations"]
+    for number, (one, original) in enumerate(zip(again, (box, ellipse), strict=True)):
+        ours = {"artifact_id": f"annotation-{number}", **original["attributes"]}
+        assert one == {**original, "attributes": ours, "label_id": one["label_id"]}
+    # What is a polygon now is not turned once more.
+    moved = changed(record.artifacts[0], polygons=(BOX,))
+    (one,) = written([changed(record, artifacts=(moved,))], tmp_path / "moved")["items"][0]["annotations"]
+    assert (one["type"], one["attributes"]) == ("polygon", {"artifact_id": "annotation-0", "size": "L"})
+
+
 # What is wrong
 
 BAD_SHAPES = {
@@ -307,6 +325,18 @@ def test_an_item_that_is_no_image_costs_no_other(bad: object, tmp_path: Path) ->
     assert [record.file_name for record in records] == ["a.png"]
     (said,) = problems
     assert said.severity == "error"
+    assert said.fix
+
+
+@pytest.mark.parametrize("bad", [b'{"\xff": 1}', b'"\xff"'], ids=["key", "text"])
+def test_an_item_that_cannot_be_decoded_costs_no_other(bad: bytes, tmp_path: Path) -> None:
+    folder = saved(tmp_path, item(name="a"), item(name="b", attr={"x": "BAD"}), item(name="c"))
+    path = folder / "annotations" / "default.json"
+    path.write_bytes(path.read_bytes().replace(b'"BAD"', bad))
+    records, problems = reads(folder)
+    assert [record.file_name for record in records] == ["a.png", "c.png"]
+    (said,) = problems
+    assert (said.code, said.region) == ("item.unreadable", "items[1]")
     assert said.fix
 
 

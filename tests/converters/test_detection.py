@@ -168,3 +168,9 @@ def test_no_file_is_read_twice_to_recognise_a_folder(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Path, "read_bytes", lambda self: reads.append(self) or read_bytes(self))
     assert detect(path).name == "datumaro"
     assert len(reads) == len(set(reads))
+
+
+def test_a_file_whose_keys_are_no_utf_8_is_none_of_json(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'{"images\xe9": [], "annotations": []}')
+    with pytest.raises(UsageError, match="0xe9"):
+        detect(tmp_path / "a.json")
