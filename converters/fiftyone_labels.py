@@ -138,7 +138,9 @@ def _of_detection(
         where.add("region.empty_mask", "its mask is empty", f"draw the region again; {_RAW}")
         return None
     rows, columns = mask.shape
-    return _placed(mask, (_snapped(x), _snapped(y)), (_step(width, columns), _step(height, rows)))
+    rings = _placed(mask, (_snapped(x), _snapped(y)), (_step(width, columns), _step(height, rows)))
+    found = [usable_ring(ring, *size, where) for ring in rings]
+    return tuple(ring for ring in found if ring is not None) or None
 
 
 def _snapped(value: float) -> float:

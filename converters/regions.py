@@ -183,8 +183,14 @@ def _image(rows: list[Row], pictures: SourcePictures, where: Where) -> ImageReco
     cells, where = _image_cells_of(rows, where)
     size = (whole(cells.pop("width", None)), whole(cells.pop("height", None)))
     fields, rest = read_image_values(cells, where)
+    name = fields.get("file_name", "")
     picture = pictures.find(
-        fields.get("file_name", ""), where, image_id=fields.pop("image_id", ""), size=size
+        name,
+        where,
+        image_id=fields.pop("image_id", ""),
+        size=size,
+        # Ids of somebody's own tell images of one name, or of none, apart.
+        stand_in=f"{rest['image_id']}/{name}" if "image_id" in rest else name,
     )
     artifacts: list[Artifact] = []
     rejected: list[Json] = []

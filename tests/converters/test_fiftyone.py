@@ -416,6 +416,22 @@ def test_regions_that_reach_outside_or_cross_themselves_are_kept_with_a_warning(
     assert [one.code for one in problems] == ["polygon.outside", "polygon.crosses_itself"]
 
 
+@pytest.mark.parametrize(
+    ("x", "code", "artifacts"),
+    [(5, "polygon.outside", 1), (-0.5, "polygon.outside", 1), (1e299, "polygon", 0)],
+)
+def test_a_mask_that_lies_outside_the_image_is_told(
+    x: float, code: str, artifacts: int, tmp_path: Path
+) -> None:
+    box = {"_cls": "Detection", "label": "structure", "bounding_box": [x, 0, 0.5, 0.5]}
+    found = {"_cls": "Detections", "detections": [{**box, "mask": packed(np.ones((20, 30), bool))}]}
+    (record,), problems = read(folder_with(tmp_path, sample("a.png", boxes=found)))
+    assert (len(record.artifacts), record.status) == (artifacts, "annotated")
+    (said,) = problems
+    assert said.code.startswith(code)
+    assert said.region == "boxes[0]"
+
+
 def test_of_several_rings_the_good_ones_are_kept(tmp_path: Path) -> None:
     label = polyline([TRIANGLE, TRIANGLE[:1]])
     (found,), problems = read(folder_with(tmp_path, sample("a.png", artifacts=polylines(label))))
@@ -581,7 +597,7 @@ OWN = json.loads(
 PLACES = [(number, path) for number, each in enumerate((ALL[0], OWN)) for path in paths(each) if path]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(place=st.sampled_from(PLACES), junk=JUNK)
 def test_nonsense_anywhere_never_raises_and_never_touches_the_other_image(
     place: tuple, junk: object, tmp_path_factory
