@@ -122,6 +122,7 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
 
 def _read_file(path: Path, problems: Problems, images: Path | None) -> Iterator[ImageRecord]:
     pictures: dict[str, SourcePictures] = {}
+    all_pictures = SourcePictures([], NAMESPACE)
     position = tracks = 0
     for element in elements(path, "annotations"):
         if element.tag == "track":
@@ -132,7 +133,7 @@ def _read_file(path: Path, problems: Problems, images: Path | None) -> Iterator[
         if subset not in pictures:
             folders = [images, path.parent / "images"]
             inner = [root / subset for root in folders if root and _FOLDER_NAME.fullmatch(subset)]
-            pictures[subset] = SourcePictures([*inner, *folders], NAMESPACE)
+            pictures[subset] = all_pictures.within([*inner, *folders])
         where = Where(problems, str(path), base_name(element.get("name", "")) or f"number {position}")
         yield _read_image(element, position, path.name, pictures[subset], where)
         position += 1

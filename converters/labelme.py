@@ -95,11 +95,12 @@ def read(source: Path, problems: Problems, *, images: Path | None = None) -> Ite
         yield _read_file(source, PurePosixPath(source.name), problems, pictures)
         return
     folder: Path | None = None
+    all_pictures = SourcePictures([], NAMESPACE)
     for path in json_files(source):
         name = PurePosixPath(path.relative_to(source).as_posix())
         if path.parent != folder:
             folder = path.parent
-            pictures = SourcePictures([images and images / name.parent, images, folder], NAMESPACE)
+            pictures = all_pictures.within([images and images / name.parent, images, folder])
         try:
             yield _read_file(path, name, problems, pictures)
         except FormatError as error:

@@ -6,17 +6,19 @@ nothing is written under a name with a folder in it.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from copy import copy
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Literal, NamedTuple
 
 from synthscars.converters.losses import Losses
 from synthscars.converters.reading import Where
+from synthscars.files import is_temporary
 from synthscars.problems import ImageError
 from synthscars.records import ImageRecord
 
@@ -80,11 +82,18 @@ class SourcePictures:
         *,
         look: Callable[[Path], Look] = look_at,
     ) -> None:
-        self._folders = [folder for folder in folders if folder is not None and folder.is_dir()]
+        self._folders = _existing(folders)
         self._format = format
         self._look_at = look
         self._known: dict[str, Picture] = {}
-        self._by_hash: Finder | None = None
+        self._names: dict[Path, dict[str, list[Path]]] = {}
+        self._hashes: dict[Path, Finder] = {}
+
+    def within(self, folders: Sequence[Path | None]) -> SourcePictures:
+        """The same for other folders; no file that both look at is read twice."""
+        other = copy(self)
+        other._folders = _existing(folders)
+        return other
 
     def find(
         self,
@@ -107,7 +116,7 @@ class SourcePictures:
         path = self.path(name) or (self._renamed(image_id) if image_id else None)
         if path is None:
             folders = ", ".join(map(str, self._folders))
-            if alike := len(self._below.get(base_name(name).casefold(), ())):
+            if alike := len(self._alike(name)):
                 what = f"{alike} files below {folders} are called {base_name(name)[:200]}"
                 where.warn("image.ambiguous", what, "name the folder in which the right one is")
             else:
@@ -159,31 +168,53 @@ class SourcePictures:
                         return candidate
                 except OSError:  # a name that is too long
                     continue
-        alike = self._below.get(given.name.casefold(), [])
+        alike = self._alike(name)
         return alike[0] if len(alike) == 1 else None
 
     def _renamed(self, image_id: str) -> Path | None:
         """The file that was annotated, under another name."""
-        if self._by_hash is None:
-            self._by_hash = by_hash(self._folders)
-        found = self._by_hash(image_id)
-        return found if isinstance(found, Path) else None
+        for folder in self._roots():
+            if folder not in self._hashes:
+                self._hashes[folder] = by_hash([folder])
+            if isinstance(found := self._hashes[folder](image_id), Path):
+                return found
+        return None
 
-    @cached_property
-    def _below(self) -> dict[str, list[Path]]:
-        """All files below the folders by their name in lower case: for one that is not where it should be."""
-        found: dict[str, list[Path]] = {}
-        for folder in self._folders:
-            for path in sorted(folder.rglob("*")):
-                if path.suffix and path.is_file():
-                    found.setdefault(path.name.casefold(), []).append(path)
-        return found
+    def _alike(self, name: str) -> list[Path]:
+        """The files of that name, in any case, anywhere below the folders."""
+        found: dict[Path, Path] = {}
+        for folder in self._roots():
+            if folder not in self._names:
+                self._names[folder] = _names_below(folder)
+            for path in self._names[folder].get(base_name(name).casefold(), ()):
+                if path.is_file():
+                    found.setdefault(path.resolve(), path)
+        return list(found.values())
+
+    def _roots(self) -> list[Path]:
+        """The folders that lie in none of the others."""
+        return [one for one in self._folders if not any(each in one.parents for each in self._folders)]
 
     def _look(self, path: Path, where: Where) -> Picture:
         picture, error = self._look_at(path)
         if error is not None:
             where.warn(error.code, f"{path.name}: {error.message}", error.fix)
         return picture
+
+
+def _existing(folders: Sequence[Path | None]) -> list[Path]:
+    return [folder for folder in folders if folder is not None and folder.is_dir()]
+
+
+def _names_below(folder: Path) -> dict[str, list[Path]]:
+    """All files below a folder by their name in lower case, without what is being written there."""
+    found: dict[str, list[Path]] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_temporary(Path(name)))
+        for name in sorted(names):
+            if Path(name).suffix:
+                found.setdefault(name.casefold(), []).append(Path(place, name))
+    return found
 
 
 class TargetPictures:

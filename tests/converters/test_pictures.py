@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import picture, png
 
-from synthscars.converters import formats
+from synthscars.converters import formats, pictures
 from synthscars.converters.losses import Losses
 from synthscars.converters.pictures import (
     NO_PICTURES,
@@ -21,6 +21,7 @@ from synthscars.converters.pictures import (
     first_of,
 )
 from synthscars.converters.reading import Where
+from synthscars.files import atomic_folder
 from synthscars.images import sha256
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
@@ -123,6 +124,38 @@ def test_an_image_is_found_below_the_folder_and_in_any_case_if_it_is_the_only_on
     assert (found.image_id, codes) == (sha256(png(1)), [])
     (tmp_path / "A.png").write_bytes(png(2))
     assert looked_for("a.pnG", tmp_path)[1] == ["image.ambiguous"]
+
+
+def test_a_folder_in_a_folder_makes_no_image_two(tmp_path: Path) -> None:
+    inner = tmp_path / "images" / "train"
+    (inner / "deep").mkdir(parents=True)
+    (inner / "deep" / "a.png").write_bytes(DATA)
+    (tmp_path / "link").symlink_to(inner)
+    found = SourcePictures([inner, tmp_path / "images", tmp_path / "link"], "x")
+    assert found.path("a.png") == inner / "deep" / "a.png"
+
+
+def test_what_is_being_written_into_the_folder_is_no_second_image(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.png").write_bytes(DATA)
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a.png").write_bytes(png(2))
+        assert SourcePictures([tmp_path], "x").path("a.png") == tmp_path / "deep" / "a.png"
+
+
+def test_no_folder_or_file_is_read_twice_for_other_folders(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    (tmp_path / "images" / "deep" / "a.png").write_bytes(DATA)
+    walked, looked = [], []
+    below, look = pictures._names_below, pictures.look_at
+    monkeypatch.setattr(pictures, "_names_below", lambda path: walked.append(path) or below(path))
+    everywhere = SourcePictures([], "x", look=lambda path: looked.append(path) or look(path))
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        here = everywhere.within([tmp_path / "images", tmp_path / str(number)])
+        assert here.find("a.png", Where(Problems(), "f")).image_id == RECORD.image_id
+    assert walked.count(tmp_path / "images") == 1
+    assert len(looked) == 1
 
 
 def test_an_image_that_was_renamed_is_found_by_its_id(tmp_path: Path) -> None:
