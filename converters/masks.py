@@ -191,7 +191,7 @@ class _Reader:
         fit = self._fit(pixels, record.width, record.height, where) if pixels else None
         if pixels is None or fit is None or not pixels.parts:
             return ()
-        bits = pixels.parts[0].bits.copy()
+        bits = pixels.parts[0].bits
         for part in pixels.parts[1:]:
             bits |= part.bits
         return scaled(from_mask(bits), *fit)

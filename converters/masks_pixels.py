@@ -35,10 +35,19 @@ BACKGROUND = frozenset({"background", "void", "ignore", "unlabeled", "unlabelled
 
 
 class Part(NamedTuple):
-    """One region: `value` is its index or colour (`#ff0000`), `""` if the mask has only one region."""
+    """One region: `value` is its index or colour (`#ff0000`), `""` if the mask has only one region.
+
+    pixels: of the whole mask; those that are `own` are in the region.
+    """
 
     value: str
-    bits: Bits
+    pixels: npt.NDArray[Any]
+    own: int = True
+
+    @property
+    def bits(self) -> Bits:
+        """Which pixels are in the region: made when they are wanted, since a mask may have many regions."""
+        return self.pixels == self.own
 
 
 class Pixels(NamedTuple):
@@ -141,7 +150,7 @@ def _regions(values: Values, ids: list[int], where: Where) -> list[Part] | None:
         what = f"it has {len(ids)} values: no mask, or more regions than {_MOST_REGIONS}"
         where.add("mask.not_a_mask", what, "save the mask in black and white")
         return None
-    return [Part(str(value), values == value) for value in ids]
+    return [Part(str(value), values, value) for value in ids]
 
 
 def _thresholded(
@@ -196,7 +205,7 @@ def _by_colour(
         what = f"the colours {_list(unknown)} are named nowhere: each is read as a region"
         where.warn("mask.colours", what, 'name them in classes.json: {"#ff0000": "structure"}')
     return [
-        Part(name, packed == value)
+        Part(name, packed, value)
         for name, value in zip(names, found, strict=True)
         if classes.get(name, "").casefold() not in BACKGROUND
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from synthscars.converters.reading import Where
+from synthscars.converters.reading import Where, is_number, kind
 from synthscars.problems import FormatError, Problems
 
 SPLITS = {
@@ -159,10 +159,12 @@ def _names(value: Any, where: Where) -> dict[int, str] | None:
         where.warn("config.wrong_type", "names is no list and no mapping", "write `0: name` line by line")
     names: dict[int, str] = {}
     for number, name in pairs:
-        if str(number).isdecimal() and isinstance(name, (str, int, float)):
-            names[int(number)] = str(name)
+        # YAML knows numbers that are too long to be written in digits.
+        index = str(number) if isinstance(number, str) or is_number(number) else kind(number)
+        if index.isdecimal() and len(index) < 10 and (isinstance(name, (str, bool)) or is_number(name)):
+            names[int(index)] = str(name)
         else:
-            what = f"{str(number)[:40]}: no number and name of a class"
+            what = f"{index[:40]}: no number and name of a class"
             where.warn("config.wrong_type", what, "write `0: name` line by line")
     return None if value is None else names
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import tracemalloc
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -690,3 +691,13 @@ def test_a_listed_image_of_unknown_size_has_the_outlines_of_its_masks(tmp_path: 
     (found,), problems = reads(tmp_path / "out")
     assert pixels(found.artifacts[0]).sum() == 36
     assert not problems
+
+
+def test_a_mask_of_many_regions_does_not_take_memory_for_each_of_them(tmp_path: Path) -> None:
+    values = np.repeat(np.arange(400, dtype=np.uint16).reshape(20, 20), 20, axis=0).repeat(20, axis=1)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    tracemalloc.start()
+    ((found,), _), (_, peak) = reads(tmp_path), tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.artifacts) == 399
+    assert peak < 50 * values.size

@@ -505,6 +505,7 @@ def test_two_images_that_share_a_label_file_are_reported(tmp_path: Path) -> None
         "names: {x: y, 0: [nested]}",
         "train: ../../../../etc\nval: /etc\nnames: [a]",
         "names: !!python/object/apply:os.system ['true']",
+        f"names: {{0: 0x{'F' * 6000}, {'1' * 6000}: a}}",
         "\x00",
         "[" * 100_000,
         "a: &a [x,x,x,x,x,x,x,x,x]\n"
