@@ -225,12 +225,12 @@ def _outline(grounding: Json, size: tuple[int, int], where: Where) -> tuple[Ring
         where.warn(
             "mask.overlap", "its masks overlap, and the loaders add them up to more than 1", "they are united"
         )
-    if not coco.area(rle):
-        where.add("mask.empty", "the mask has no pixel", "draw the region; its raw form is kept in extra")
-        return ()
     rings = _rings(grounding.get("polygons"), size, where)
     if rings and to_rle(rings, *size) == rle:
         return rings
+    if not coco.area(rle):
+        where.add("mask.empty", "the mask has no pixel", "draw the region; its raw form is kept in extra")
+        return ()
     if rings:
         where.warn("mask.differs", "polygons and mask are not the same region", "the mask counts")
     return from_rle(rle)

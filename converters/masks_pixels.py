@@ -47,7 +47,8 @@ class Part(NamedTuple):
     @property
     def bits(self) -> Bits:
         """Which pixels are in the region: made when they are wanted, since a mask may have many regions."""
-        return self.pixels == self.own
+        bits: Bits = self.pixels == self.own
+        return bits
 
 
 class Pixels(NamedTuple):

@@ -388,6 +388,18 @@ def test_masks_that_overlap_are_united_and_reported(tmp_path) -> None:
     assert found[0].artifacts[0].polygons == (BOX,)
 
 
+def test_an_outline_that_covers_no_pixel_is_reported_and_comes_back(tmp_path) -> None:
+    thin = artifact("the wire", polygons=((3.1, 3.1, 9.0, 3.1, 9.0, 3.2),))
+    problems = Problems()
+    given = record(thin, caption="the wire")
+    write([given], tmp_path / "out.json", problems)
+    assert codes(problems) == {"mask.empty": 1}
+    said = Problems()
+    (found,) = read(tmp_path / "out.json", said)
+    assert found.artifacts == given.artifacts
+    assert not said
+
+
 def test_a_mask_of_another_size_than_the_image_is_refused(tmp_path) -> None:
     (tmp_path / "images").mkdir()
     Image.new("RGB", (20, 12)).save(tmp_path / "images" / "bad.png")
