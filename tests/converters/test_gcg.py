@@ -144,7 +144,7 @@ def hard_records(draw: st.DrawFn) -> ImageRecord:
 
 
 @given(one=hard_records() | records(max_artifacts=4))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_each_artifact_arrives_at_the_loader_with_its_own_words_and_its_own_mask(one: ImageRecord) -> None:
     entry = entry_of(one)
     sample = gcg_rules.load(entry, one.width, one.height)
