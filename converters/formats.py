@@ -136,13 +136,14 @@ def convert(
 
     from_, to: names of formats, if content and name do not tell them. images: the folder of the images, if
     they are not with `source`. how: what becomes of them; by default they are copied into a folder, and left
-    alone beside a single file. options: as for `write`. dry_run: read, count what the format never holds,
-    write nothing. progress: called with 1 for every image.
+    alone beside a single file. options: as for `write`. dry_run: report the same and leave nothing behind;
+    of a release only what it never holds. progress: called with 1 for every image.
 
     Raises `UsageError` if the call makes no sense or `target` exists, `FormatError` if `source` as a whole
     cannot be read.
     """
-    from synthscars.converters.pictures import TargetPictures
+    from synthscars.converters.pictures import TargetPictures, first_of, noting
+    from synthscars.converters.trial import tried
 
     reader = format_named(from_) if from_ else detect(source)
     writer = format_named(to) if to else by_suffix(target)
@@ -153,9 +154,12 @@ def convert(
     if how == "embed" and not writer.embeds:
         able = ", ".join(each.name for each in FORMATS.values() if each.embeds)
         raise UsageError(f"{writer.name} cannot embed images", fix=f"copy or link them; embedding: {able}")
+    is_file = writer.has_suffix(target) or not writer.folder
+    if how in ("copy", "link") and is_file:
+        fix = "name a folder" if writer.folder else "leave --image-files away"
+        raise UsageError(f"{target} is a single file: images cannot be put beside it", fix=fix)
     _check_writes(writer, options or {})
-    find = _Counted(_finder(reader, source, images))
-    pictures = TargetPictures(find, how or ("none" if writer.has_suffix(target) else "copy"))
+    how = how or ("none" if is_file else "copy")
     counts: Counter[str] = Counter()
 
     def counted() -> Iterator[ImageRecord]:
@@ -166,10 +170,17 @@ def convert(
                 progress(1)
             yield record
 
-    if dry_run:
-        written = _count_losses(counted(), writer, target, problems)
-    else:
-        written = write(counted(), target, problems, writer.name, pictures=pictures, options=options)
+    def written_to(place: Path, problems: Problems, pictures: TargetPictures) -> int:
+        return write(counted(), place, problems, writer.name, pictures=pictures, options=options)
+
+    with noting() as noted:
+        find = _Counted(first_of(noted, _finder(reader, source, images)))
+        if dry_run and writer.holds_images:
+            written = _count_losses(counted(), writer, target, problems, find)
+        elif dry_run:
+            written = tried(written_to, target, problems, find, how)
+        else:
+            written = written_to(target, problems, TargetPictures(find, how))
     if not counts["images"]:
         what = "there is nothing in it"
         problems.add("source.empty", what, file=str(source), severity="warning", fix="is it the right one?")
@@ -215,14 +226,23 @@ def _finder(reader: Format, source: Path, images: Path | None) -> Finder:
     return first_of(inside(source), files) if inside else files
 
 
-def _count_losses(records: Iterable[ImageRecord], writer: Format, target: Path, problems: Problems) -> int:
+def _count_losses(
+    records: Iterable[ImageRecord], writer: Format, target: Path, problems: Problems, find: Finder
+) -> int:
+    """What a format with the images in its files cannot hold of records, without writing these files."""
     from synthscars.converters.holds import narrow
     from synthscars.converters.losses import Losses
 
     if writer.needs_size:
         records = _with_size(records, target, problems)
     losses = Losses(str(target), problems)
-    count = sum(1 for _ in narrow(records, writer.holds, losses))
+    count = 0
+    for record in narrow(records, writer.holds, losses):
+        if find(record.image_id) is None:
+            what, fix = "images left out: their files are not at hand", "pass --images FOLDER with the files"
+            losses.count("image", what, record, severity="error", fix=fix)
+        else:
+            count += 1
     losses.report()
     return count
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from copy import copy
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -65,6 +66,23 @@ def look_at(path: Path) -> Look:
     except ImageError as error:
         return Look(Picture(sha256(data), 0, 0, path), error)
     return Look(Picture(info.image_id, info.width, info.height, path))
+
+
+_NOTED: ContextVar[dict[str, Path] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[Finder]:
+    """While the block runs, note where readers find images; gives a finder of those.
+
+    Each reader knows best where the images of its format lie, and has looked at them already.
+    """
+    noted: dict[str, Path] = {}
+    token = _NOTED.set(noted)
+    try:
+        yield noted.get
+    finally:
+        _NOTED.reset(token)
 
 
 class SourcePictures:
@@ -126,6 +144,8 @@ class SourcePictures:
         if key not in self._known:
             self._known[key] = self._look(path, where)
         found = self._known[key]
+        if (noted := _NOTED.get()) is not None:
+            noted[found.image_id] = path
         if not found.width:
             known_id = found.image_id or fallback.image_id
             return found._replace(image_id=known_id, width=size[0], height=size[1])
@@ -245,13 +265,16 @@ class TargetPictures:
         if found is None:
             return False
         folder.mkdir(parents=True, exist_ok=True)
+        self._put(found, target)
+        return True
+
+    def _put(self, found: Path | bytes, target: Path) -> None:
         if isinstance(found, bytes):
             target.write_bytes(found)
         elif self.how == "link":
             target.symlink_to(found.resolve())
         else:
             shutil.copyfile(found, target)
-        return True
 
     def data(self, record: ImageRecord, losses: Losses) -> bytes | None:
         """The original bytes of an image, to embed them; `None` if it is not at hand, which is counted."""

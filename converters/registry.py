@@ -21,8 +21,8 @@ class Format(NamedTuple):
     """One format.
 
     suffixes: of its files; none: it is a folder. folder: it may be a folder. writes: there is a writer.
-    embeds: images can be put into its files. needs_size: it cannot hold an image whose size in pixels is not
-    known. recognise: whether something looks like it.
+    embeds: images can be put into its files. holds_images: they always are. needs_size: it cannot hold an
+    image whose size in pixels is not known. recognise: whether something looks like it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Format(NamedTuple):
     reads: bool = True
     writes: bool = True
     embeds: bool = False
+    holds_images: bool = False
     needs_size: bool = False
     module: str = ""
 
@@ -149,6 +150,7 @@ FORMATS: dict[str, Format] = {
             ),
             folder=True,
             embeds=True,
+            holds_images=True,
             needs_size=True,
             module="synthscars.release.as_format",
         ),

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -119,6 +120,8 @@ def test_a_file_that_exists_is_not_replaced(tmp_path: Path) -> None:
         ([TRAIN, "out.jsonl", "--from", "pascal"], "'pascal' is not one of"),
         ([TRAIN, "out", "--to", "loki"], "'loki' is not one of"),
         ([TRAIN, "out.jsonl", "--image-files", "embed"], "records cannot embed images"),
+        ([TRAIN, "out.jsonl", "--image-files", "copy"], "leave --image-files away"),
+        ([TRAIN, "out.xml", "--image-files", "link"], "name a folder"),
         ([TRAIN, "out.jsonl", "--expect", "colour"], "nothing named colour can be lost"),
         (["strange.json", "out.jsonl"], "the format cannot be told"),
         ([TRAIN, "out.json", "--to", "masks"], "masks is a folder, out.json the name of a file"),
@@ -222,15 +225,71 @@ def test_strict_takes_no_loss_that_was_not_expected(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_what_would_be_lost_and_writes_nothing(tmp_path: Path) -> None:
-    result = _convert(GOLDEN, tmp_path / "out", "--to", "synthscars-json", "--dry-run", "--json")
+    call = (GOLDEN, tmp_path / "out", "--dry-run", "--json", "--to")
+    result = _convert(*call, "masks", "--option", "kind=binary")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert (said["images"], said["written"], said["dry_run"]) == (3, 3, True)
-    assert {one["code"]: one["count"] for one in said["problems"] if one["code"].startswith("loss.")} == {
-        "loss.source": 3,
-        "loss.artifact.artifact_id": 4,
-    }
+    losses = {one["code"]: one["count"] for one in said["problems"] if one["code"].startswith("loss.")}
+    assert losses["loss.artifact.outline"] == 4
+    # Only its writer knows that the published layout gives these images back as they are.
+    said = json.loads(_convert(*call, "synthscars-json").stdout)
+    assert [one["code"] for one in said["problems"]] == ["explanation.empty"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [name for name, each in FORMATS.items() if each.writes and each.folder])
+def test_a_dry_run_reports_what_a_conversion_reports(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "some").mkdir()
+    shutil.copy(GOLDEN / "train" / "images" / "dog.png", tmp_path / "some")
+    _convert(GOLDEN, tmp_path / "all.jsonl")
+    call = (tmp_path / "all.jsonl", tmp_path / "out", "--to", name, "--images", tmp_path / "some", "--json")
+    dry = json.loads(_convert(*call, "--dry-run").stdout)
+    assert not (tmp_path / "out").exists()
+    assert not any((tmp_path / "temporary").iterdir())
+    wet = json.loads(_convert(*call).stdout)
+    said = [sorted(one["problems"], key=str) for one in (dry, wet)]
+    if name == "release":  # of which a dry run says less
+        said = [[each["count"] for each in one if each["code"] == "loss.image"] for one in said]
+    assert said[0] == said[1]
+    assert any("not at hand" in each["what"] and each["count"] == 2 for each in wet["problems"])
+    assert dry["written"] == wet["written"]
+
+
+def test_a_dry_run_fails_as_the_conversion_would_and_names_the_target(tmp_path: Path) -> None:
+    found = {"label": {"text": "x"}}
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    call = (GOLDEN, tmp_path / "no" / ("x" * 300), "--to", "coco")
+    for options in ([], ["--dry-run"]):
+        result = _convert(*call, *options)
+        assert result.exit_code == 3
+        assert "x" * 300 in result.stderr
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_images_are_taken_from_where_the_reader_found_them(tmp_path: Path, how: str) -> None:
+    """Each format has its own custom; the folder that was named may be the wrong one."""
+    (tmp_path / "wrong").mkdir()
+    shutil.copytree(GOLDEN / "train", tmp_path / "train")
+    _convert(tmp_path / "train", tmp_path / "lm", "--to", "labelme")
+    _convert(tmp_path / "train", tmp_path / "dm", "--to", "datumaro")
+    sources = [
+        (tmp_path / "train" / "annotations" / "train.json", []),
+        (tmp_path / "lm" / "train" / "dog.json", []),
+        (tmp_path / "dm" / "annotations" / "train.json", []),
+        (tmp_path / "lm", ["--images", tmp_path / "wrong"]),
+    ]
+    for number, (source, options) in enumerate(sources):
+        out = tmp_path / str(number)
+        result = _convert(source, out, "--to", "coco", "--image-files", how, *options)
+        assert result.exit_code == 0, result.output
+        copied = list(out.rglob("dog.png"))
+        assert len(copied) == 1
+        assert copied[0].is_symlink() == (how == "link")
+        assert copied[0].read_bytes() == (GOLDEN / "train" / "images" / "dog.png").read_bytes()
 
 
 def test_a_caption_that_was_overtaken_by_an_edit_is_told_and_composed_anew(tmp_path: Path) -> None:
