@@ -199,7 +199,7 @@ def outline_of(shape: Json) -> tuple[Ring, ...] | str:
 
 
 def _rotation(shape: Json) -> float:
-    given = own(shape, "attributes").get("rotation")
+    given: Any = own(shape, "attributes").get("rotation")
     return float(given) if shape.get("type") in ("bbox", "ellipse") and is_number(given) else 0.0
 
 
