@@ -17,6 +17,7 @@ from synthscars.cli.common import (
     show_problems,
     workspace_option,
 )
+from synthscars.cli.release_diff import diff
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +37,7 @@ def release() -> None:
     Examples:
       synthscars release build 1.0.0
       synthscars release list
+      synthscars release diff 1.0.0 1.1.0
     """
 
 
@@ -120,6 +122,9 @@ def build(
         console().print(str(report.path), markup=False)
         console().print(f"Look at README.md there, or run `synthscars stats {report.version}`.")
     finish(problems)
+
+
+release.add_command(diff)
 
 
 @release.command("list")

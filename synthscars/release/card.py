@@ -124,7 +124,7 @@ def _introduction(manifest: Manifest, records: Sequence[ImageRecord], title: str
     status = Counter(record.status for record in records)
     simulated = sum(is_simulated(record) for record in records)
     text = (
-        f"# {_escape(title)} {manifest.version}\n\n"
+        f"# {markdown_line(title)} {manifest.version}\n\n"
         "Images with the visible artifacts in them: where each one is, as polygons, of which kind it is, and "
         f"why what is seen there is wrong, in words. This release has {_number(len(records), 'image')}: "
         f"{status['annotated']} with {_number(manifest.artifacts, 'artifact')}, "
@@ -176,12 +176,12 @@ def _counts(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
         for name, count in images.items()
         if count.total() or not name.endswith(_UNKNOWN)
     ]
-    return "## Counts\n\n" + _table(["", *splits, "all"], rows)
+    return "## Counts\n\n" + markdown_table(["", *splits, "all"], rows)
 
 
 def _fields() -> str:
     rows = [[f"`{name}`", text] for name, text in DESCRIPTIONS.items()]
-    return "## Fields\n\n" + _table(["field", "content"], rows, escaped=True)
+    return "## Fields\n\n" + markdown_table(["field", "content"], rows, escaped=True)
 
 
 def _example(records: Sequence[ImageRecord]) -> str:
@@ -218,21 +218,21 @@ def _taxonomy() -> str:
         [
             f"`{category.id}`",
             f"`{subtype.id}`",
-            _escape(subtype.definition),
-            _escape("; ".join(subtype.examples)),
+            markdown_line(subtype.definition),
+            markdown_line("; ".join(subtype.examples)),
         ]
         for category in taxonomy.categories
         for subtype in taxonomy.subtypes_of(category.id)
     ]
     categories = "\n".join(
-        f"- `{category.id}`: {_escape(category.definition)}" for category in taxonomy.categories
+        f"- `{category.id}`: {markdown_line(category.definition)}" for category in taxonomy.categories
     )
     contents = "\n".join(
-        f"- `{content.id}`: {_escape(content.definition)}" for content in taxonomy.content_types
+        f"- `{content.id}`: {markdown_line(content.definition)}" for content in taxonomy.content_types
     )
     return (
         f"## Categories\n\nTaxonomy {taxonomy.version}.\n\n{categories}\n\n"
-        + _table(["category", "subtype", "definition", "examples"], rows, escaped=True)
+        + markdown_table(["category", "subtype", "definition", "examples"], rows, escaped=True)
         + f"\n\nContent types:\n\n{contents}"
     )
 
@@ -282,7 +282,7 @@ def _process(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
 
 def _limits(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
     out = (
-        "; ".join(f"{_escape(reason)} {count}" for reason, count in sorted(manifest.left_out.items()))
+        "; ".join(f"{markdown_line(reason)} {count}" for reason, count in sorted(manifest.left_out.items()))
         or "none"
     )
     artifacts = [artifact for record in records for artifact in record.artifacts]
@@ -308,8 +308,8 @@ def _licences(records: Sequence[ImageRecord], license: str) -> str:
     )
     rows = [[source, name, str(count)] for (source, name), count in sorted(counts.items())]
     return (
-        f"## Licences\n\nOf the annotations and the collection: {_escape(license)}. "
-        "Of the images, by source:\n\n" + _table(["source", "licence", "images"], rows)
+        f"## Licences\n\nOf the annotations and the collection: {markdown_line(license)}. "
+        "Of the images, by source:\n\n" + markdown_table(["source", "licence", "images"], rows)
     )
 
 
@@ -317,13 +317,14 @@ def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, escaped: bool = False) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, escaped: bool = False) -> str:
+    """A table in Markdown; escaped: the cells are Markdown already."""
     cells = [list(head), ["---"] * len(head)]
-    cells += [[cell if escaped else _escape(cell) for cell in row] for row in rows]
+    cells += [[cell if escaped else markdown_line(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
-def _escape(text: str) -> str:
+def markdown_line(text: str) -> str:
     """Text for one line of Markdown: no mark-up, no HTML, no line break, no end of a table cell."""
     line = " ".join(text.split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

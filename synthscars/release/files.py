@@ -92,17 +92,19 @@ class RowReader:
     """Reads the rows of one file, as many at a time as a row group of a release has; never the images.
 
     unread: columns that others added and that are not read, because they hold neither texts nor numbers.
-    Use it as `with opened(path) as reader`.
+    schema: the columns, also those that are not read. Use it as `with opened(path) as reader`.
     """
 
-    def __init__(self, file: pq.ParquetFile, path: Path) -> None:
+    def __init__(self, file: pq.ParquetFile, path: Path, *, ours: bool = True) -> None:
         self._file = file
-        schema = file.schema_arrow
-        _check(schema, path)
+        self.schema = schema = file.schema_arrow
+        if ours:
+            _check(schema, path)
         added = [field for field in schema if field.name not in _COLUMNS and field.name[:2] != "__"]
         self._more = [field.name for field in added if _is_plain(field.type)]
         self.unread = [f"{field.name} ({field.type})" for field in added if not _is_plain(field.type)]
-        self._columns = [name for name in _COLUMNS if name not in _DERIVED] + self._more
+        known = [name for name in _COLUMNS if name not in _DERIVED and name in schema.names]
+        self._columns = known + self._more
 
     def rows(self) -> Iterator[RawRow | FormatError]:
         """Every row; an error instead of those that cannot be read."""
@@ -126,11 +128,14 @@ class RowReader:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[RowReader]:
-    """Open a file to read its rows. Raises `FormatError` naming it if it is no file of a release."""
+def opened(path: Path, *, ours: bool = True) -> Iterator[RowReader]:
+    """Open a file to read its rows. Raises `FormatError` naming it if it is no file of a release.
+
+    ours: false also takes columns and classes of other versions of synthscars (see `class_names`).
+    """
     with _parquet(path) as file:
         try:
-            reader = RowReader(file, path)
+            reader = RowReader(file, path, ours=ours)
         except _damaged() as error:
             raise FormatError(f"{path}: its columns cannot be read: {error}", fix=_FIX) from error
         yield reader
@@ -193,6 +198,15 @@ def _labels() -> dict[str, tuple[str, ...]]:
         "artifacts.subtype": taxonomy.subtype_ids,
         "reviews.status": STATUSES,
         "reviews.content_type": taxonomy.content_type_ids,
+    }
+
+
+def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """The names of the classes in a file's own order, by column (`artifacts.category`); this version's where
+    the file gives none."""
+    return {
+        column: tuple(map(str, theirs)) if (theirs := _names(schema, column)) is not None else ours
+        for column, ours in _labels().items()
     }
 
 

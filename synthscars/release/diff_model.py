@@ -1,0 +1,138 @@
+"""What differs between two releases, as data: `msgspec.to_builtins` makes the JSON of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from synthscars.release.diff_match import Words
+from synthscars.release.diff_version import Bump
+from synthscars.release.features import Row
+
+UNKNOWN = "unknown"
+"""Stands for a value that is not known, in counts and texts."""
+
+
+class ReleaseSide(msgspec.Struct, frozen=True):
+    """One of the two releases. name: what it was called by whoever asked. version: `""` if not known."""
+
+    name: str
+    version: str
+    images: int
+    artifacts: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """An image that only one release has, and its split there."""
+
+    image_id: str
+    file_name: str
+    split: str
+
+
+class Move(msgspec.Struct, frozen=True):
+    """An image that is in another split."""
+
+    image_id: str
+    file_name: str
+    before: str
+    after: str
+
+
+class FieldChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A field with another value. words: of texts of several words, what was taken out and put in (see
+    `word_diff`)."""
+
+    field: str
+    before: Any
+    after: Any
+    words: Words = ()
+
+
+class ArtifactNote(msgspec.Struct, frozen=True):
+    """Enough of an artifact to find it again."""
+
+    artifact_id: str
+    rater_id: str
+    category: str | None
+    subtype: str | None
+    phrase: str
+
+
+class ArtifactChange(msgspec.Struct, frozen=True):
+    """An artifact that both releases have, not the same.
+
+    redrawn: whether the polygons differ. iou: mask IoU of old and new geometry, 0 to 1. fields: all others.
+    """
+
+    before: ArtifactNote
+    after: ArtifactNote
+    redrawn: bool
+    iou: float
+    fields: tuple[FieldChange, ...]
+
+
+class ImageChange(msgspec.Struct, frozen=True):
+    """An image that both releases have, with something else in its row. file_name: of the newer one."""
+
+    image_id: str
+    file_name: str
+    fields: tuple[FieldChange, ...]
+    artifacts_added: tuple[ArtifactNote, ...]
+    artifacts_removed: tuple[ArtifactNote, ...]
+    artifacts_changed: tuple[ArtifactChange, ...]
+
+
+class ColumnChange(msgspec.Struct, frozen=True):
+    """A column that is new (`before` is `""`), gone (`after` is `""`) or of another type."""
+
+    column: str
+    before: str
+    after: str
+
+
+class ClassesChange(msgspec.Struct, frozen=True):
+    """A closed vocabulary with other names or another order; `taxonomy` has the versions as names."""
+
+    column: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many images or artifacts have a value. of: what is counted, and by which field."""
+
+    of: str
+    value: str
+    before: int
+    after: int
+
+
+class ReleaseDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that differs between two releases; lists are sorted by image id."""
+
+    before: ReleaseSide
+    after: ReleaseSide
+    bump: Bump
+    added: tuple[Place, ...]
+    removed: tuple[Place, ...]
+    moved: tuple[Move, ...]
+    changed: tuple[ImageChange, ...]
+    columns: tuple[ColumnChange, ...]
+    classes: tuple[ClassesChange, ...]
+    counts: tuple[Count, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the releases hold the same."""
+        found = (self.added, self.removed, self.moved, self.changed, self.columns, self.classes)
+        return not any(found)
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A changed image with both of its rows, to be shown."""
+
+    change: ImageChange
+    before: Row
+    after: Row

@@ -1,0 +1,180 @@
+"""A difference between releases as the Markdown of `CHANGES.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from synthscars.release.card import markdown_line, markdown_table
+from synthscars.release.diff_match import Words
+from synthscars.release.diff_model import UNKNOWN, ArtifactChange, FieldChange, ImageChange, Move, ReleaseDiff
+
+CHANGES_NAME = "CHANGES.md"
+MOST_LINES = 200
+"""Images of one kind that are named; the others are counted."""
+
+MOST_PIECES = 40
+"""Pieces of a text that are told word by word."""
+
+_AROUND = 3
+
+LONGEST = 300
+"""Characters of a value that are shown in a line."""
+
+
+def to_markdown(diff: ReleaseDiff) -> str:
+    """The text of `CHANGES.md`: the version, the counts, and every image that changed, up to `MOST_LINES`.
+
+    The same two releases give the same text. Whatever comes from the data is escaped.
+    """
+    title = f"# Changes from {markdown_line(diff.before.name)} to {markdown_line(diff.after.name)}"
+    if diff.empty:
+        return f"{title}\n\nBoth hold the same.\n"
+    parts = [title, markdown_line(verdict(diff)), _counts(diff)]
+    parts += _section("Schema", (_column(*each) for each in schema_lines(diff)))
+    if diff.added:
+        parts.append(f"## Images added\n\n{len(diff.added):,}: {_by_split(diff)}.")
+    parts += _section(
+        "Images removed",
+        (
+            f"{_image(x.image_id, x.file_name)}, was in {markdown_line(x.split or UNKNOWN)}"
+            for x in diff.removed
+        ),
+    )
+    parts += _section(
+        "Images moved between splits",
+        map(_moved, diff.moved),
+    )
+    parts += _section("Images changed", map(_changed, diff.changed))
+    return "\n\n".join(parts) + "\n"
+
+
+def verdict(diff: ReleaseDiff) -> str:
+    """What part of the version the changes ask for and why, in one sentence; a second one if it is not."""
+    bump = diff.bump
+    if bump.needed == "none":
+        text = "Nothing changed."
+    else:
+        text = f"The changes ask for a new {bump.needed} version: {_list(bump.reasons)}."
+    if bump.honoured is False:
+        text += f" {diff.after.version} is too low, the lowest is {bump.lowest}."
+    return text
+
+
+def _list(reasons: Sequence[str]) -> str:
+    shown = visible("; ".join(reasons[:10]))
+    return shown if len(reasons) <= 10 else f"{shown}; and {len(reasons) - 10} more"
+
+
+def _counts(diff: ReleaseDiff) -> str:
+    rows = [
+        [each.of, each.value, f"{each.before:,}", f"{each.after:,}", f"{each.after - each.before:+,}"]
+        for each in diff.counts
+    ]
+    return "## Counts\n\n" + markdown_table(["count", "of", "before", "after", "change"], rows)
+
+
+def schema_lines(diff: ReleaseDiff) -> Iterable[tuple[str, str, str]]:
+    """What changed of columns and classes: (what, before, after)."""
+    for column in diff.columns:
+        yield f"column {column.column}", column.before, column.after
+    for classes in diff.classes:
+        what = "taxonomy" if classes.column == "taxonomy" else f"classes of {classes.column}"
+        yield what, ", ".join(classes.before), ", ".join(classes.after)
+
+
+def _column(name: str, before: str, after: str) -> str:
+    return f"{markdown_line(name)}: {markdown_line(before) or 'none'} → {markdown_line(after) or 'none'}"
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    found = list(lines)
+    if not found:
+        return []
+    shown = [f"- {line}" for line in found[:MOST_LINES]]
+    if len(found) > MOST_LINES:
+        shown.append(f"- and {len(found) - MOST_LINES:,} more: `synthscars release diff --json` has them all")
+    return [f"## {title}\n\n{len(found):,}.\n\n" + "\n".join(shown)]
+
+
+def _by_split(diff: ReleaseDiff) -> str:
+    splits = dict.fromkeys(each.split for each in diff.added)
+    counts = {split: sum(each.split == split for each in diff.added) for split in splits}
+    return ", ".join(f"{markdown_line(split or UNKNOWN)} {n:,}" for split, n in sorted(counts.items()))
+
+
+def _image(image_id: str, file_name: str) -> str:
+    return f"{markdown_line(visible(image_id[:12]))} {markdown_line(short(file_name, 80))}"
+
+
+def _moved(move: Move) -> str:
+    places = [markdown_line(short(split or UNKNOWN, 40)) for split in (move.before, move.after)]
+    return f"{_image(move.image_id, move.file_name)}: {' → '.join(places)}"
+
+
+def _changed(change: ImageChange) -> str:
+    lines = [_image(change.image_id, change.file_name)]
+    lines += [f"  - {_field(each)}" for each in change.fields]
+    for word, notes in (("added", change.artifacts_added), ("removed", change.artifacts_removed)):
+        lines += [
+            f"  - artifact {word}: {markdown_line(short(note.phrase or note.artifact_id))} "
+            f"({markdown_line(note.category or UNKNOWN)}, {markdown_line(note.subtype or UNKNOWN)})"
+            for note in notes
+        ]
+    lines += [f"  - {_artifact(each)}" for each in change.artifacts_changed]
+    return "\n".join(lines)
+
+
+def _artifact(change: ArtifactChange) -> str:
+    parts = [f"IoU {change.iou:.2f} with the old outline"] if change.redrawn else []
+    parts += map(_field, change.fields)
+    name = markdown_line(short(change.after.phrase or change.after.artifact_id))
+    return f"artifact {name}: " + "; ".join(parts)
+
+
+def _field(change: FieldChange) -> str:
+    if any(kind == "=" for kind, _ in change.words):
+        return f"{markdown_line(change.field)}: {_words(change.words)}"
+    return f"{markdown_line(change.field)} {_value(change.before)} → {_value(change.after)}"
+
+
+def _words(words: Words) -> str:
+    """The words that changed, with a few around them: ~~taken out~~ and **put in**."""
+    parts = []
+    for place, (kind, text) in enumerate(words[:MOST_PIECES]):
+        inner = text.split()
+        if kind == "=" and len(inner) > 2 * _AROUND:
+            head = inner[:_AROUND] if place else []
+            tail = inner[-_AROUND:] if place < len(words) - 1 else []
+            inner = [*head, "…", *tail]
+        line = markdown_line(short(" ".join(inner)))
+        parts.append({"-": f"~~{line}~~", "+": f"**{line}**"}.get(kind, line) if line else "")
+    more = [] if len(words) <= MOST_PIECES else ["…"]
+    return " ".join(part for part in [*parts, *more] if part)
+
+
+def _value(value: object) -> str:
+    return "none" if value is None or value == "" else f"“{markdown_line(short(as_text(value)))}”"
+
+
+def as_text(value: object) -> str:
+    """A value of a field as one text."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """A text cut to what fits a line, with control characters made visible."""
+    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return visible(shown)
+
+
+def visible(text: str) -> str:
+    """A text without what moves a terminal's cursor or ends a page: control characters as their pictures."""
+    return text.translate(_PICTURES)
+
+
+_PICTURES = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"}
+_PICTURES |= {0x7F: "␡", **dict.fromkeys(range(0x80, 0xA0), "�")}
+# Direction marks could make a reader see the text after them in another order.
+_PICTURES |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
