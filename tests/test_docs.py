@@ -1,5 +1,6 @@
 """What the documentation says can be done, done."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -35,11 +36,24 @@ def scars(tmp_path_factory):
     return workspace.root
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
-)
-def test_the_python_snippets_run(page, scars, tmp_path):
-    code = "\n".join(blocks(page, "python"))
+def needs(block):
+    """The package that a snippet names in its first line, `# needs polars`, because we do not install it."""
+    found = re.match(r"# needs (\w+)\n", block)
+    return found[1] if found else None
+
+
+SNIPPETS = [
+    pytest.param(page, package, id=page.name if package is None else f"{page.name}-{package}")
+    for page in PAGES
+    for package in dict.fromkeys(map(needs, blocks(page, "python")))
+]
+
+
+@pytest.mark.parametrize(("page", "package"), SNIPPETS)
+def test_the_python_snippets_run(page, package, scars, tmp_path):
+    if package is not None and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    code = "\n".join(block for block in blocks(page, "python") if needs(block) in (None, package))
     folder = scars.parent if page.name == "README.md" else scars
     environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(

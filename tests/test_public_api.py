@@ -30,8 +30,15 @@ PUBLIC = [
     "WorkspaceError",
     "__version__",
     "decode_record",
+    "draw",
     "encode_record",
     "load_taxonomy",
+    "masks",
+    "rows",
+    "to_coco",
+    "to_gcg",
+    "to_record",
+    "union_mask",
 ]
 
 HEAVY = {"torch", "datasets", "pandas", "numpy", "pyarrow", "PIL", "matplotlib", "shapely", "pycocotools"}
