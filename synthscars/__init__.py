@@ -54,10 +54,12 @@ _OF_EXAMPLES = frozenset({"draw", "masks", "rows", "to_coco", "to_gcg", "to_reco
 """Names of `synthscars.examples`, which loads numpy and more: not before somebody wants them."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _OF_EXAMPLES:
-        return getattr(import_module("synthscars.examples"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would else take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name in _OF_EXAMPLES:
+            return getattr(import_module("synthscars.examples"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
