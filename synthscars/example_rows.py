@@ -163,6 +163,10 @@ def outlines_of(row: Mapping[str, Any]) -> Iterator[Rings]:
 
 def _ring(row: Mapping[str, Any], field: str, ring: Any) -> list[float]:
     values = _plain(ring)
+    if str(getattr(ring, "dtype", "")).endswith("float32") and np.ndim(values) == 1:
+        # Rounded by the reader. Of all numbers that are rounded to this one, the shortest is what it was if
+        # it had few decimals. It matters: pycocotools cuts 5 * x + 0.5, and multiples of 0.1 are on the edge.
+        values = [float(str(value)) for value in np.asarray(values, dtype=np.float32)]
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as fault:

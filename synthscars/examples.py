@@ -8,8 +8,9 @@ are looked at, so that an image is not decoded for its masks.
 All functions can be pickled, so they work in the processes of `Dataset.map` and of a `DataLoader`. Widths,
 heights and masks are those of the upright image. Wrong rows raise `FormatError`, which names image and field.
 
-Coordinates are float64 in a release. `with_format("numpy")`, `"torch"` and the like turn them into float32
-before anybody sees them; masks are then those of the rounded outlines, which may differ at their edges.
+Coordinates are float64 in a release. `with_format("numpy")`, `"torch"` and the like round them to float32
+before anybody sees them. An outline of a few decimals is told from its rounded form; of others, a mask may
+differ at its edge, in one of a thousand.
 """
 
 from __future__ import annotations

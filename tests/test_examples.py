@@ -23,7 +23,8 @@ import synthscars
 from synthscars.converters.gcg import write_entry
 from synthscars.converters.reading import Where
 from synthscars.problems import FormatError, Problems
-from synthscars.release import build_release, to_row
+from synthscars.records import Artifact
+from synthscars.release import build_release, features, to_row
 from synthscars.simulate import simulate_image
 
 WIDTH, HEIGHT = 48, 32
@@ -107,6 +108,25 @@ def test_every_reader_gives_the_same(release, reader):
     assert gcg["answer"] == synthscars.to_gcg(release.row)["answer"]
     assert np.array_equal(gcg["masks"], expected[gcg["positions"]])
     assert synthscars.draw(row).tobytes() == synthscars.draw(release.row).tobytes()
+
+
+def test_outlines_of_few_decimals_survive_readers_that_round_to_32_bits():
+    # pycocotools multiplies by 5 and adds a half before it cuts: 10.3 is on the edge, 10.30000019 beyond it.
+    rng = np.random.default_rng(0)
+    artifacts = tuple(
+        Artifact(artifact_id=str(number), polygons=(tuple(rng.uniform(0, 500, 20).round(decimals).tolist()),))
+        for number, decimals in enumerate([0, 1, 2, 3] * 10)
+    )
+    record = changed(sample_record(3, b""), width=512, height=512, artifacts=artifacts)
+    train = datasets.Dataset.from_list([to_row(record, noise_png(3))], features=features())
+    rounded = train.with_format("numpy")[0]
+    assert rounded["artifacts"][0]["polygons"][0].dtype == np.float32
+    as_rounded = {**train[0], "artifacts": [
+        {**each, "polygons": [ring.astype(np.float64) for ring in each["polygons"]]}
+        for each in rounded["artifacts"]
+    ]}  # fmt: skip
+    assert not np.array_equal(synthscars.masks(as_rounded), synthscars.masks(train[0]))
+    assert np.array_equal(synthscars.masks(rounded), synthscars.masks(train[0]))
 
 
 def test_tensors_are_read_as_well():
