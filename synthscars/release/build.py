@@ -18,9 +18,11 @@ import msgspec
 from synthscars import __version__
 from synthscars.files import atomic_file, atomic_folder
 from synthscars.jsonl import read_records
-from synthscars.problems import Problems, ReleaseError
+from synthscars.problems import FormatError, Problems, ReleaseError
 from synthscars.records import ImageRecord
 from synthscars.release.card import write_card
+from synthscars.release.diff import diff_releases
+from synthscars.release.diff_text import CHANGES_NAME, to_markdown
 from synthscars.release.manifest import (
     MANIFEST_NAME,
     ImageEntry,
@@ -104,6 +106,7 @@ def build_release(
             settings=workspace.settings.release,
             min_iou=workspace.settings.consensus.min_iou,
             previous=_previous(workspace, earlier),
+            before=workspace.release_dir(earlier[-1]) if earlier else None,
             inputs=_inputs(workspace, source, earlier),
             left_out=left_out,
             set_aside=set_aside,
@@ -198,6 +201,7 @@ def write_release(
     settings: ReleaseSettings,
     min_iou: float | None = None,
     previous: Mapping[str, str] | None = None,
+    before: Path | None = None,
     inputs: Mapping[str, InputFile] | None = None,
     left_out: Mapping[str, int] | None = None,
     set_aside: Mapping[str, str] | None = None,
@@ -207,7 +211,8 @@ def write_release(
     """Write images that can be released, in whatever order they are given, as the folder `target`.
 
     min_iou: that the raters' answers were merged with; `None`: they came as they are. previous: image → split
-    in an earlier release. inputs, left_out, set_aside: see `Manifest`. replace: an older folder makes way.
+    in an earlier release. before: the release that `CHANGES.md` compares with, if there is one. inputs,
+    left_out, set_aside: see `Manifest`. replace: an older folder makes way.
 
     Raises `WorkspaceError` if `target` exists and `replace` is false, `ReleaseError` if an image changes
     meanwhile.
@@ -243,6 +248,8 @@ def write_release(
         with atomic_file(folder / MANIFEST_NAME) as file:
             file.write(encode_manifest(manifest))
         write_card(folder, manifest, [image.record for image in images], settings)
+        if before is not None:
+            _write_changes(folder, before, problems)
     return ReleaseReport(
         path=target,
         version=version,
@@ -252,6 +259,27 @@ def write_release(
         left_out=manifest.left_out,
         bytes=sum(shard.bytes for shard in manifest.files),
     )
+
+
+def _write_changes(folder: Path, before: Path, problems: Problems) -> None:
+    """Write what changed since the release `before`, and warn if the version is too low for it."""
+    found = Problems()
+    try:
+        text = to_markdown(diff_releases(before, folder, found))
+    except FormatError as error:
+        problems.add(
+            "changes.not_written",
+            f"the release before cannot be compared with: {error.message}",
+            severity="warning",
+            file=f"release {before.name}",
+            fix=f"restore it and build again, to have a {CHANGES_NAME}",
+        )
+        return
+    for problem in found:
+        # What is wrong with the older release keeps no image out of this one.
+        problems.extend([msgspec.structs.replace(problem, severity="warning")])
+    with atomic_file(folder / CHANGES_NAME) as file:
+        file.write(text.encode())
 
 
 def _split(
