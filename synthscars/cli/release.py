@@ -17,6 +17,7 @@ from synthscars.cli.common import (
     show_problems,
     workspace_option,
 )
+from synthscars.cli.release_check import check
 from synthscars.cli.release_diff import diff
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def build(
     finish(problems)
 
 
+release.add_command(check)
 release.add_command(diff)
 
 

@@ -1,0 +1,173 @@
+"""`synthscars release check`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from synthscars.cli.common import (
+    console,
+    json_option,
+    open_workspace,
+    output,
+    progress,
+    show_problems,
+)
+from synthscars.converters.registry import FORMATS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from synthscars.problems import Problems
+
+_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
+
+
+@click.command()
+@click.argument("release", required=False, metavar="[VERSION|PATH]")
+@click.option(
+    "-w",
+    "--workspace",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    show_default="this folder, or the nearest one above it that is a workspace",
+    envvar="SYNTHSCARS_WORKSPACE",
+    help="The workspace that has the release; not needed for a PATH.",
+)
+@click.option(
+    "--from",
+    "format_",
+    type=click.Choice(list(FORMATS)),
+    metavar="FORMAT",
+    help="Format of PATH, if its content does not tell it (see `synthscars formats`).",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the images, if they are not with PATH.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    default="error",
+    show_default=True,
+    help="From which severity on the exit code is 1.",
+)
+@click.option(
+    "--save", is_flag=True, help="Write checks.json into the folder (FILE.checks.json beside a file)."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Threads that decode images; one per core if not given."
+)
+@json_option
+def check(
+    release: str | None,
+    workspace: Path,
+    format_: str | None,
+    images: Path | None,
+    fail_on: str,
+    save: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Look for everything that is wrong with a release: the newest one, a VERSION, or what is at PATH.
+
+    PATH is the folder of a release, a folder of its Parquet files or one of them; or annotations in any
+    format that `synthscars convert` reads, such as the published SynthScars. Nothing is changed.
+
+    Files are compared with the manifest, images decoded, outlines, captions, labels, raters and texts looked
+    at, splits searched for the same and for similar pictures, metadata for personal data. Each problem has a
+    code, such as `leak.lookalike`, that stays the same.
+
+    \b
+    Examples:
+      synthscars release check
+      synthscars release check 1.0.0 --save --fail-on warning
+      synthscars release check path/to/SynthScars --json
+    """
+    from synthscars.files import atomic_file
+    from synthscars.problems import Problems
+    from synthscars.release.check import CHECKS_NAME, encode_checks
+    from synthscars.release.check import check as check_all
+
+    source = _find(release, workspace)
+    problems = Problems()
+    with progress("checking") as advance:
+        report = check_all(source, problems, format=format_, images=images, workers=workers, progress=advance)
+    encoded = encode_checks(report, problems)
+    if as_json:
+        click.echo(encoded, nl=False)
+    else:
+        show_problems(problems)
+        if len(problems):
+            output().print(_table(problems))
+        splits = ", ".join(f"{split} {count:,}" for split, count in report.splits.items())
+        output().print(
+            f"{report.name} ({report.format}): {report.images:,} images{f' ({splits})' if splits else ''}, "
+            f"{report.artifacts:,} artifacts, {report.decoded:,} images decoded: "
+            f"{_counted(problems)}",
+            markup=False,
+        )
+    if save:
+        target = source / CHECKS_NAME if source.is_dir() else source.with_name(f"{source.name}.{CHECKS_NAME}")
+        with atomic_file(target) as file:
+            file.write(encoded)
+        console().print(f"saved {target}", markup=False)
+    counts = problems.counts()
+    if counts.get("error") or (fail_on == "warning" and counts.get("warning")):
+        sys.exit(1)
+
+
+def _find(release: str | None, start: Path) -> Path:
+    """What to check: a path that exists, or a release of the workspace."""
+    from synthscars.problems import ReleaseError, UsageError
+    from synthscars.release import versions
+    from synthscars.workspace import is_version
+
+    if release is not None and not is_version(release):
+        if Path(release).exists():
+            return Path(release)
+        raise UsageError(f"there is no {release}", fix="name a version, a folder or a file")
+    workspace = open_workspace(start)
+    known = list(versions(workspace.releases_dir))
+    if not known:
+        raise ReleaseError(
+            f"{workspace.root} has no releases yet", fix="build one with `synthscars release build 1.0.0`"
+        )
+    if release is not None and release not in known:
+        raise ReleaseError(f"there is no release {release}", fix=f"there are {', '.join(known)}")
+    return workspace.release_dir(release or known[-1])
+
+
+def _table(problems: Problems) -> Table:
+    """One line for each code: how often, and one of its places."""
+    from rich.table import Table
+    from rich.text import Text
+
+    first: dict[tuple[str, str], str] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for problem in problems.by_severity():
+        key = (problem.severity, problem.code)
+        counts[key] = counts.get(key, 0) + problem.count
+        place = (problem.file, problem.image[:12], problem.region[:40])
+        first.setdefault(key, ", ".join(filter(None, place)) or problem.what)
+    table = Table(title="What was found", title_justify="left", box=None, pad_edge=False)
+    for column in ("severity", "code"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("count", justify="right")
+    table.add_column("for instance", overflow="fold")
+    for (severity, code), count in counts.items():
+        shown = Text(first[severity, code])
+        table.add_row(Text(severity, style=_STYLES[severity]), code, f"{count:,}", shown)
+    return table
+
+
+def _counted(problems: Problems) -> str:
+    counts = problems.counts()
+    shown = [
+        f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if severity != "info"
+    ]
+    return ", ".join(shown) or "nothing is wrong"
