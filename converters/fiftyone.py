@@ -28,7 +28,7 @@ from synthscars.converters.fiftyone_write import SampleWriter
 from synthscars.converters.holds import everything_but, narrow
 from synthscars.converters.losses import Losses
 from synthscars.converters.pictures import NO_PICTURES, SourcePictures, TargetPictures
-from synthscars.converters.reading import Where
+from synthscars.converters.reading import Where, plain
 from synthscars.files import atomic_file, atomic_folder
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
@@ -54,7 +54,7 @@ def write(
     """
     losses = Losses(str(target), problems)
     with atomic_folder(target) as folder:
-        writer = SampleWriter(folder, target.name, pictures, losses)
+        writer = SampleWriter(folder, plain(target.name), pictures, losses)
         with atomic_file(folder / "samples.json") as file:
             file.write(b'{"samples": [')
             for record in narrow(records, HOLDS, losses):

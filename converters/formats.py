@@ -55,7 +55,7 @@ def _checked(records: Iterable[ImageRecord], source: Path, problems: Problems) -
 
     seen: set[str] = set()
     again: list[str] = []
-    for record in records:
+    for record in map(_in_utf_8, records):
         if record.image_id in seen:
             again.append(record.file_name)
         seen.add(record.image_id)
@@ -78,6 +78,17 @@ def _checked(records: Iterable[ImageRecord], source: Path, problems: Problems) -
             fix="all are kept; a release wants one for each image",
             count=len(again),
         )
+
+
+def _in_utf_8(record: ImageRecord) -> ImageRecord:
+    """The record, with `?` for what is not UTF-8 in names of files and folders."""
+    try:
+        f"{record.file_name}{record.source}{record.split}".encode()
+    except UnicodeEncodeError:
+        from synthscars.converters.reading import plain
+
+        return msgspec.convert(plain(msgspec.to_builtins(record)), ImageRecord)
+    return record
 
 
 def write(

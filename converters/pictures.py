@@ -173,7 +173,8 @@ class SourcePictures:
         """An id for an image that is not there: equal for equal names of one format."""
         import hashlib
 
-        return hashlib.sha256(f"{self._format}:{name}".encode()).hexdigest()
+        # The name may be that of a file, which need not be UTF-8.
+        return hashlib.sha256(f"{self._format}:{name}".encode("utf-8", "surrogatepass")).hexdigest()
 
     def path(self, name: str) -> Path | None:
         """The file of that name, `None` if there is none or it could be one of several."""

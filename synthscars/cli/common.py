@@ -78,8 +78,14 @@ def output() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print a result as indented JSON on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print a result as indented JSON on stdout, with `?` for what is not UTF-8 in names of files."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        from synthscars.converters.reading import plain
+
+        encoded = msgspec.json.encode(plain(msgspec.to_builtins(value)))
+    click.echo(msgspec.json.format(encoded, indent=2).decode())
 
 
 @contextmanager

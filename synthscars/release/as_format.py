@@ -235,7 +235,7 @@ def write(
         target,
         ready,
         problems,
-        name=name,
+        name=plain(name),
         version=version,
         settings=settings,
         left_out=left_out,

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -267,6 +268,28 @@ def test_a_dry_run_fails_as_the_conversion_would_and_names_the_target(tmp_path: 
         result = _convert(*call, *options)
         assert result.exit_code == 3
         assert "x" * 300 in result.stderr
+
+
+@pytest.mark.parametrize("name", [name for name, each in FORMATS.items() if each.writes and each.folder])
+def test_names_of_files_need_not_be_utf_8(tmp_path: Path, name: str) -> None:
+    _convert(GOLDEN / "train", tmp_path / "lm", "--to", "labelme")
+    odd = tmp_path / os.fsdecode(b"source-\xff")
+    try:
+        (tmp_path / "lm" / "train").rename(odd)
+    except OSError:
+        pytest.skip("this file system knows only UTF-8")
+    for path in [path for path in odd.iterdir() if path.suffix == ".json"]:
+        found = json.loads(path.read_bytes())
+        del found["imagePath"], found["image_id"]  # then the name of the file tells them
+        path.write_text(json.dumps(found))
+        for each in odd.glob(f"{path.stem}.*"):
+            each.rename(odd / os.fsdecode(b"\xfe" + os.fsencode(each.name)))
+    for source in (odd, tmp_path):
+        target = tmp_path.with_name(f"{tmp_path.name}-{source.name}-target")
+        result = _convert(source, target, "--from", "labelme", "--to", name, "--json")
+        assert result.exit_code in (0, 1), result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert json.loads(result.stdout)["images"] == 2
 
 
 @pytest.mark.parametrize("how", ["copy", "link"])
