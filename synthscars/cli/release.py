@@ -37,6 +37,7 @@ def release() -> None:
     \b
     Examples:
       synthscars release build 1.0.0
+      synthscars release check
       synthscars release list
       synthscars release diff 1.0.0 1.1.0
     """

@@ -405,6 +405,37 @@ def test_a_row_that_no_record_fits_costs_only_itself(release: Path) -> None:
     assert report.images == 24 - 3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"artifacts": [None]},
+        {"artifacts": None},
+        {"reviews": [None]},
+        {"extra": '{"a":' * 5000 + "1" + "}" * 5000},
+        {"status": None},
+        {"width": None},
+    ],
+    ids=str,
+)
+def test_nonsense_in_a_row_never_stops_the_check(change: Row, release: Path) -> None:
+    rows = rows_of(release)
+    rows[0].update(change)
+    (release / MANIFEST_NAME).unlink()
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(release / TRAIN)), release / TRAIN)
+    problems = Problems()
+    report = check(release, problems)
+    assert report.codes == {"manifest.missing": 1, "row.wrong": 1}
+    assert report.images == 23
+
+
+@pytest.mark.parametrize("far", [1e300, -1e308, 3e9])
+def test_coordinates_far_outside_are_told_without_a_crash(far: float, release: Path) -> None:
+    rows = rows_of(release)
+    with_artifacts(rows)["artifacts"][0]["polygons"] = [[1.0, 1.0, far, 1.0, 9.0, 9.0]]
+    write_rows(release, rows)
+    assert "polygon.outside" in codes(release) or "polygon.no_area" in codes(release)
+
+
 def test_a_plain_folder_of_the_files_and_a_single_one_are_checked_as_well(sound: Path) -> None:
     assert codes(sound / "data") == ["manifest.missing"]
     assert codes(sound / TEST) == []

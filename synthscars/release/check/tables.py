@@ -135,6 +135,7 @@ def _has_unknown_label(row: Row, where: Where) -> bool:
     said += [
         (f"artifact {each.get('artifact_id')}", field, each.get(field), names)
         for each in row.get("artifacts") or ()
+        if isinstance(each, Mapping)  # what is none is refused with its row
         for field, names in kinds.items()
     ]
     wrong = [each for each in said if isinstance(each[2], int) and not -1 <= each[2] < len(each[3])]
