@@ -94,7 +94,7 @@ class Annotations:
                 where.warn(
                     "shape.unknown", f"the type {str(name)[:40]!r} is not known", "it is kept in extra"
                 )
-            self.other.append(annotation)
+            self.other.append(self._by_name(annotation))
 
     def _add_shape(self, annotation: Json, name: str, number: int, where: Where) -> None:
         outline = outline_of(annotation)
@@ -133,8 +133,11 @@ class Annotations:
 
     def _by_name(self, annotation: Json) -> Json:
         """The annotation with its label's name: the file that it is written to has numbers of its own."""
+        if annotation.get("label_id") is None:
+            return annotation
         label = self._label(annotation)
-        return {**annotation, "label": label} if label else annotation
+        said = {"label": label} if label else {"no_such_label": annotation["label_id"]}
+        return {**unknown_fields(annotation, ("label_id",)), **said}
 
     def _drawn(
         self, annotation: Json, rings: tuple[Ring, ...], raw: Json, fallback: str, where: Where

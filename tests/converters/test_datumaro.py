@@ -306,6 +306,19 @@ def test_an_odd_polygon_is_kept_and_reported(points: list, code: str, tmp_path: 
     assert (said.severity, said.region) == ("warning", "annotation 17")
 
 
+def test_what_is_kept_has_the_same_label_among_other_labels(tmp_path: Path) -> None:
+    """The labels of the file that is written are others, in another order."""
+    kept = [shape(type="rotated_bbox", label_id=2), shape(type="rotated_bbox", label_id=3)]
+    (record,), _ = reads(saved(tmp_path / "in", item(shape(label_id=2), *kept)))
+    again = written([record], tmp_path / "out")
+    labels = [label["name"] for label in again["categories"]["label"]["labels"]]
+    _, odd, none = again["items"][0]["annotations"]
+    assert labels[odd["label_id"]] == "odd"
+    assert "label_id" not in none
+    assert none["no_such_label"] == 3
+    assert reads(tmp_path / "out")[0][0].extra == record.extra
+
+
 def test_a_label_that_there_is_not_costs_the_category_only(tmp_path: Path) -> None:
     (record,), problems = reads(saved(tmp_path, item(shape(label_id=9), shape(label_id=2))))
     assert [each.category for each in record.artifacts] == [None, None]
