@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 from synthscars.converters.cvat_xml import from_json, tag, to_json
 from synthscars.converters.fields import NOT_TEXT, own, read_artifact_values
 from synthscars.converters.parts import Drawn, Part, whole_number
-from synthscars.converters.reading import Json, Where, number_ring, plain, usable_ring
+from synthscars.converters.reading import Json, Where, number_ring, plain, usable_rings
 from synthscars.converters.rle import read_rle
 from synthscars.records import Ring
 from synthscars.shapes import ellipse_ring, mask_rings, rectangle_ring, turned_corner
@@ -88,12 +88,7 @@ def as_text(name: str, value: Any) -> str:
 
 def read_shape(element: Element, width: int, height: int, where: Where, fallback: str) -> Drawn | None:
     """A shape on an image of that size (0: unknown); `None` if it cannot be used, which is reported."""
-    outline = outline_of(element.tag, element.attrib, width, height)
-    if isinstance(outline, str):
-        usable_ring(outline, width, height, where)
-        return None
-    found = [usable_ring(ring, width, height, where) for ring in outline]
-    rings = tuple(ring for ring in found if ring is not None)
+    rings = usable_rings(outline_of(element.tag, element.attrib, width, height), width, height, where)
     if not rings:
         return None
     geometry = _GEOMETRY[element.tag]

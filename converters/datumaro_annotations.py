@@ -34,7 +34,7 @@ from synthscars.converters.reading import (
     number_ring,
     text,
     unknown_fields,
-    usable_ring,
+    usable_rings,
 )
 from synthscars.converters.rle import read_rle
 from synthscars.geometry import from_rle
@@ -97,9 +97,8 @@ class Annotations:
             self.other.append(self._by_name(annotation))
 
     def _add_shape(self, annotation: Json, name: str, number: int, where: Where) -> None:
-        outline = outline_of(annotation)
-        if isinstance(outline, str):
-            usable_ring(outline, *self._size, where)
+        rings = usable_rings(outline_of(annotation), *self._size, where)
+        if not rings:
             self.rejected.append(self._by_name(annotation))
             return
         if name == "mask" and all(self._size) and annotation["rle"]["size"] != [*reversed(self._size)]:
@@ -108,11 +107,6 @@ class Annotations:
                 f"the mask has {annotation['rle']['size'][::-1]} pixels, the image {[*self._size]}",
                 "look whether the region lies where it should",
             )
-        found = [usable_ring(ring, *self._size, where) for ring in outline]
-        rings = tuple(ring for ring in found if ring is not None)
-        if not rings:
-            self.rejected.append(self._by_name(annotation))
-            return
         raw: Json = {}
         if name != "polygon":
             raw = {"type": name, _GEOMETRY[name]: annotation[_GEOMETRY[name]]}

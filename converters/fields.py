@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from synthscars.converters.reading import Json, Where, classify, kind, label_of, text
+from synthscars.converters.reading import Json, Where, as_id, classify, kind, label_of, text
 from synthscars.problems import FormatError
 from synthscars.records import Artifact, ImageRecord, Status, decode_record
 from synthscars.taxonomy import load_taxonomy
@@ -132,6 +132,19 @@ def settle_status(said: Status | None, has_artifacts: bool, rejected: bool, wher
     if rejected and said != "skipped":
         return "annotated"
     return said or "unlabelled"
+
+
+def settle_id(wanted: str, fallback: str, rater_id: str, taken: dict[str, set[str]], where: Where) -> str:
+    """The id of an artifact: `wanted`, or one like it or `fallback` where its rater has that already.
+
+    taken: the ids of each rater on the image, to which this is added.
+    """
+    ids = taken.setdefault(rater_id, set())
+    found = as_id(wanted, ids, fallback)
+    if wanted and found != wanted:
+        where.warn("id.repeated", f"another region has the id {wanted!r}", f"it is read as {found!r}")
+    ids.add(found)
+    return found
 
 
 def settle_subtype(category: str | None, subtype: str | None, where: Where) -> str | None:

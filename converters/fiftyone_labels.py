@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synthscars.converters.reading import Json, Where, flat_ring, is_number, kind, usable_ring
+from synthscars.converters.reading import Json, Where, flat_ring, is_number, kind, usable_ring, usable_rings
 from synthscars.geometry import even_odd
 from synthscars.problems import ImageError
 from synthscars.records import Ring
@@ -139,8 +139,7 @@ def _of_detection(
         return None
     rows, columns = mask.shape
     rings = _placed(mask, (_snapped(x), _snapped(y)), (_step(width, columns), _step(height, rows)))
-    found = [usable_ring(ring, *size, where) for ring in rings]
-    return tuple(ring for ring in found if ring is not None) or None
+    return usable_rings(rings, *size, where) or None
 
 
 def _snapped(value: float) -> float:

@@ -16,6 +16,7 @@ from synthscars.converters.fields import (
     own,
     read_artifact_values,
     read_image_values,
+    settle_id,
     settle_status,
     settle_subtype,
 )
@@ -33,7 +34,6 @@ from synthscars.converters.pictures import SourcePictures, base_name
 from synthscars.converters.reading import (
     Json,
     Where,
-    as_id,
     decode_items,
     decode_json,
     load_json,
@@ -252,12 +252,8 @@ class SampleReader:
         else:
             fields.pop("category", None)
             category, subtype, unknown = read_label(name, at)
-        ids = taken.setdefault(fields.get("rater_id", ""), set())
         wanted = fields.pop("artifact_id", "") or _oid_in(label.get("_id"))
-        artifact_id = as_id(wanted, ids, at.region)
-        if wanted and wanted != artifact_id:
-            at.warn("id.repeated", f"another region has the id {wanted!r}", f"it is read as {artifact_id!r}")
-        ids.add(artifact_id)
+        artifact_id = settle_id(wanted, at.region, fields.get("rater_id", ""), taken, at)
         extra = dict(fields.pop("extra", {}))
         kept = dict(own(extra, NAMESPACE))
         for key, value in (

@@ -19,7 +19,7 @@ import numpy as np
 
 from synthscars.converters.fields import read_artifact_values
 from synthscars.converters.parts import Drawn, Part, whole_number
-from synthscars.converters.reading import Json, Where, flat_ring, kind, unknown_fields, usable_ring
+from synthscars.converters.reading import Json, Where, flat_ring, kind, unknown_fields, usable_rings
 from synthscars.images import open_image
 from synthscars.problems import ImageError
 from synthscars.records import Ring
@@ -35,12 +35,7 @@ _KEYS = ("label", "points", "group_id", "description", "shape_type", "mask", "fl
 
 def read_shape(shape: Json, width: int, height: int, where: Where, fallback: str) -> Drawn | None:
     """A shape on an image of that size (0: unknown); `None` if it cannot be used, which is reported."""
-    outline = outline_of(shape)
-    if isinstance(outline, str):
-        usable_ring(outline, width, height, where)
-        return None
-    found = [usable_ring(ring, width, height, where) for ring in outline]
-    rings = tuple(ring for ring in found if ring is not None)
+    rings = usable_rings(outline_of(shape), width, height, where)
     if not rings:
         return None
     values = unknown_fields(shape, _KEYS)

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from synthscars.converters.fields import own, settle_subtype
-from synthscars.converters.reading import Json, Where, as_id, is_number, read_label
+from synthscars.converters.fields import own, settle_id, settle_subtype
+from synthscars.converters.reading import Json, Where, is_number, read_label
 from synthscars.records import Artifact, Ring
 
 _COUNTED = "rings"
@@ -74,15 +74,8 @@ def _artifact(parts: list[Drawn], namespace: str, shared: bool, taken: dict[str,
     fields: Json = {}
     for part in reversed(parts):
         fields |= part.fields
-    rater_id = fields.get("rater_id", "")
-    ids = taken.setdefault(rater_id, set())
-    wanted = fields.get("artifact_id")
-    artifact_id = as_id(wanted, ids, first.fallback)
-    if wanted and artifact_id != wanted:
-        first.where.warn(
-            "id.repeated", f"another region has the id {wanted!r}", f"it is read as {artifact_id!r}"
-        )
-    ids.add(artifact_id)
+    wanted, rater_id = fields.get("artifact_id", ""), fields.get("rater_id", "")
+    artifact_id = settle_id(wanted, first.fallback, rater_id, taken, first.where)
     # A category that is none of the taxonomy is told from an unknown label by its own field.
     if fields.get("category") is not None and fields["category"] == first.label:
         category, subtype, label = first.label, None, Json()

@@ -232,6 +232,13 @@ def usable_ring(ring: Ring | str, width: int, height: int, where: Where) -> Ring
     return ring
 
 
+def usable_rings(outline: tuple[Ring, ...] | str, width: int, height: int, where: Where) -> tuple[Ring, ...]:
+    """Those rings of an outline that can be used, as `usable_ring` has it; none of what a parser refused."""
+    parts = (outline,) if isinstance(outline, str) else outline
+    found = (usable_ring(part, width, height, where) for part in parts)
+    return tuple(ring for ring in found if ring is not None)
+
+
 # Labels
 
 

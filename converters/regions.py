@@ -22,6 +22,7 @@ from synthscars.converters.fields import (
     own,
     read_artifact_values,
     read_image_values,
+    settle_id,
     settle_status,
     settle_subtype,
 )
@@ -32,7 +33,6 @@ from synthscars.converters.reading import (
     UNLABELLED,
     Json,
     Where,
-    as_id,
     classify,
     flat_ring,
     is_number,
@@ -282,12 +282,8 @@ def _artifact(row: Row, size: tuple[int, int], taken: dict[str, set[str]], where
     if kept or own(extra, NAMESPACE):
         extra.pop(NAMESPACE, None)
     extra = {**unknown, **extra, **({NAMESPACE: kept} if kept else {})}
-    ids = taken.setdefault(fields.get("rater_id", ""), set())
     wanted = fields.pop("artifact_id", "")
-    artifact_id = as_id(wanted, ids, f"row-{row.number}")
-    if wanted and wanted != artifact_id:
-        at.warn("id.repeated", f"another region has the id {wanted!r}", f"it is read as {artifact_id!r}")
-    ids.add(artifact_id)
+    artifact_id = settle_id(wanted, f"row-{row.number}", fields.get("rater_id", ""), taken, at)
     category, subtype = _subtype(category, fields.pop("subtype", None) or subtype, at)
     return Artifact(
         **fields, artifact_id=artifact_id, category=category, subtype=subtype, polygons=rings, extra=extra
