@@ -276,7 +276,8 @@ def _wait_for_port(server: Server, folder: Path, process: subprocess.Popen[bytes
             return False
         if announced and not ended and is_healthy(server):
             return True
-        if ended and "port is already in use" in log:
+        # In Label Studio's words, or in those of the operating system.
+        if ended and ("port is already in use" in log or "Address already in use" in log):
             return False
         if ended or time.monotonic() > deadline:
             what = "ended at once" if ended else f"does not answer after {START_SECONDS:.0f} s"
