@@ -46,6 +46,19 @@ def workspace_option(command: _Command) -> _Command:
     )(command)
 
 
+def workspace_folder_option(help: str) -> Callable[[_Command], _Command]:
+    """Add `--workspace` where one need not be; the command gets the folder as `workspace: Path`, unopened."""
+    return click.option(
+        "-w",
+        "--workspace",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        show_default="this folder, or the nearest one above it that is a workspace",
+        envvar="SYNTHSCARS_WORKSPACE",
+        help=help,
+    )
+
+
 def json_option(command: _Command) -> _Command:
     """Add `--json`; the command gets `as_json: bool`."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)

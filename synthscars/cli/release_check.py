@@ -15,6 +15,7 @@ from synthscars.cli.common import (
     output,
     progress,
     show_problems,
+    workspace_folder_option,
 )
 from synthscars.converters.registry import FORMATS
 
@@ -28,15 +29,7 @@ _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 @click.command()
 @click.argument("release", required=False, metavar="[VERSION|PATH]")
-@click.option(
-    "-w",
-    "--workspace",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    show_default="this folder, or the nearest one above it that is a workspace",
-    envvar="SYNTHSCARS_WORKSPACE",
-    help="The workspace that has the release; not needed for a PATH.",
-)
+@workspace_folder_option("The workspace that has the release; not needed for a PATH.")
 @click.option(
     "--from",
     "format_",

@@ -14,21 +14,14 @@ from synthscars.cli.common import (
     print_json,
     progress,
     show_problems,
+    workspace_folder_option,
 )
 
 
 @click.command()
 @click.argument("before")
 @click.argument("after")
-@click.option(
-    "-w",
-    "--workspace",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    show_default="this folder, or the nearest one above it that is a workspace",
-    envvar="SYNTHSCARS_WORKSPACE",
-    help="The workspace that has the versions; not needed for folders.",
-)
+@workspace_folder_option("The workspace that has the versions; not needed for folders.")
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),

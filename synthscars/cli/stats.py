@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synthscars.cli.common import console, json_option, open_workspace, output
+from synthscars.cli.common import console, json_option, open_workspace, output, workspace_folder_option
 from synthscars.problems import ReleaseError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -18,15 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("release", required=False, metavar="[VERSION|FOLDER]")
-@click.option(
-    "-w",
-    "--workspace",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    show_default="this folder, or the nearest one above it that is a workspace",
-    envvar="SYNTHSCARS_WORKSPACE",
-    help="The workspace that has the release; not needed for a FOLDER.",
-)
+@workspace_folder_option("The workspace that has the release; not needed for a FOLDER.")
 @click.option(
     "-o",
     "--output",
