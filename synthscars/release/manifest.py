@@ -39,7 +39,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version, whose splits are kept; none where records of another format were converted). settings: of splits
     and, if raters' answers were merged on the way, of consensus. splits: split → number of images.
     left_out: reason → number of images that have a record and are not in the release. set_aside: image →
-    code of the problem that kept it out. images: by image id.
+    code of the problem that kept it out. images: by image id. deprecated: columns and classes that the next
+    major version may leave out, with what to use instead; none in older manifests.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: dict[str, str]
     files: tuple[Shard, ...]
     images: dict[str, ImageEntry]
+    deprecated: dict[str, str] = {}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
