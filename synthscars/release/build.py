@@ -36,6 +36,7 @@ from synthscars.release.manifest import (
 from synthscars.release.prepare import Ready, find_images, fit_columns, usable
 from synthscars.release.shards import Shard, write_split
 from synthscars.release.splits import SPLITS, assign_splits, merge_groups
+from synthscars.release.totals import Totals
 from synthscars.settings import ReleaseSettings
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
@@ -247,7 +248,10 @@ def write_release(
         )
         with atomic_file(folder / MANIFEST_NAME) as file:
             file.write(encode_manifest(manifest))
-        write_card(folder, manifest, [image.record for image in images], settings)
+        totals = Totals()
+        for image in images:
+            totals.add(image.record)
+        write_card(folder, manifest, totals, settings)
         if before is not None:
             _write_changes(folder, before, problems)
     return ReleaseReport(

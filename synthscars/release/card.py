@@ -5,21 +5,26 @@ Names, texts and prompts come from outside, so whatever goes into Markdown is es
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from synthscars.files import atomic_file
-from synthscars.records import ImageRecord, source_name
+from synthscars.records import ImageRecord
+from synthscars.release.configs import config_columns, config_files, config_metadata, config_splits
 from synthscars.release.features import DESCRIPTIONS, to_row
 from synthscars.release.manifest import Manifest
+from synthscars.release.markdown import markdown_line, markdown_table
+from synthscars.release.totals import UNKNOWN, Totals
 from synthscars.settings import ReleaseSettings
-from synthscars.simulate.metadata import VERSION as SIMULATED
 from synthscars.taxonomy import load_taxonomy
+
+if TYPE_CHECKING:
+    from datasets.info import DatasetInfo
+
+__all__ = ["CARD_NAME", "markdown_line", "markdown_table", "write_card"]
 
 CARD_NAME = "README.md"
 
@@ -32,7 +37,6 @@ _SIZES = (
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
 )
-_UNKNOWN = "unknown"
 _LONGEST_TEXT = 1000
 _LONGEST_LIST = 10
 
@@ -49,21 +53,29 @@ _CITATION = """\
 
 
 def write_card(
-    folder: Path, manifest: Manifest, records: Sequence[ImageRecord], settings: ReleaseSettings
+    folder: Path,
+    manifest: Manifest,
+    totals: Totals,
+    settings: ReleaseSettings,
+    *,
+    picture: Callable[[str], bytes | None] | None = None,
 ) -> None:
-    """Write the card of a release whose records these are, split by split."""
+    """Write the card of a release.
+
+    picture: gives the original bytes of an image by its id, for the examples; None if they are not at hand.
+    """
     title = settings.pretty_name or manifest.name
     parts = [
         _front_matter(manifest, title, settings.license),
-        _introduction(manifest, records, title),
+        _introduction(manifest, totals, title),
         _loading(manifest),
-        _counts(manifest, records),
+        _counts(manifest, totals),
         _fields(),
-        *([_example(records)] if records else []),
+        *([_example(totals.example)] if totals.example else []),
         _taxonomy(),
-        _process(manifest, records),
-        _limits(manifest, records),
-        _licences(records, settings.license),
+        _process(manifest, totals),
+        _limits(manifest, totals),
+        _licences(totals, settings.license),
         "## Citation\n\n"
         "The categories, the caption grammar and the task are those of SynthScars and LEGION:\n\n"
         f"```bibtex\n{_CITATION}\n```",
@@ -72,21 +84,10 @@ def write_card(
         file.write(("\n\n".join(parts) + "\n").encode())
 
 
-def is_simulated(record: ImageRecord) -> bool:
-    """Whether an image was drawn by `synthscars simulate` and not made by a generator."""
-    return record.generation is not None and record.generation.parameters.get("Version") == SIMULATED
-
-
 def _front_matter(manifest: Manifest, title: str, license: str) -> str:
-    from datasets.info import DatasetInfo, DatasetInfosDict
-    from datasets.splits import SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    from synthscars.release.features import features
-
-    arrow_bytes: Counter[str] = Counter()
-    for shard in manifest.files:
-        arrow_bytes[shard.split] += shard.arrow_bytes
     card = DatasetCardData(
         license=license,
         pretty_name=title,
@@ -96,42 +97,49 @@ def _front_matter(manifest: Manifest, title: str, license: str) -> str:
         size_categories=[
             next((name for most, name in _SIZES if len(manifest.images) < most), "n>10M"),
         ],
-        configs=[
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits
-                ],
-            }
-        ],
+        configs=config_metadata(manifest),
     )
-    info = DatasetInfo(
-        features=features(),
-        splits=SplitDict(
-            {
-                split: SplitInfo(split, num_bytes=arrow_bytes[split], num_examples=count)
-                for split, count in manifest.splits.items()
-            }
-        ),
-        download_size=sum(shard.bytes for shard in manifest.files),
-        dataset_size=sum(arrow_bytes.values()),
-    )
-    DatasetInfosDict({"default": info}).to_dataset_card_data(card)
+    DatasetInfosDict(
+        {name: _info(manifest, name, columns) for name, columns in config_columns().items()}
+    ).to_dataset_card_data(card)
     return f"---\n{card.to_yaml()}\n---"
 
 
-def _introduction(manifest: Manifest, records: Sequence[ImageRecord], title: str) -> str:
-    status = Counter(record.status for record in records)
-    simulated = sum(is_simulated(record) for record in records)
+def _info(manifest: Manifest, config: str, columns: Sequence[str]) -> DatasetInfo:
+    """What `datasets` would know of a config after reading it. Sizes are those of the whole files."""
+    from datasets import Features
+    from datasets.info import DatasetInfo
+    from datasets.splits import SplitDict, SplitInfo
+
+    from synthscars.release.features import features
+
+    splits = {
+        split: SplitInfo(
+            split,
+            num_examples=sum(folders.values()),
+            num_bytes=sum(file.arrow_bytes for file in config_files(manifest, config, split)),
+        )
+        for split, folders in config_splits(manifest, config).items()
+    }
+    return DatasetInfo(
+        features=Features({name: features()[name] for name in columns}),
+        splits=SplitDict(splits),
+        download_size=sum(file.bytes for split in splits for file in config_files(manifest, config, split)),
+        dataset_size=sum(split.num_bytes for split in splits.values()),
+    )
+
+
+def _introduction(manifest: Manifest, totals: Totals, title: str) -> str:
+    images, simulated = totals.images.total(), totals.simulated
     text = (
         f"# {markdown_line(title)} {manifest.version}\n\n"
         "Images with the visible artifacts in them: where each one is, as polygons, of which kind it is, and "
-        f"why what is seen there is wrong, in words. This release has {_number(len(records), 'image')}: "
-        f"{status['annotated']} with {_number(manifest.artifacts, 'artifact')}, "
-        f"{status['clean']} that were looked at and have none."
+        f"why what is seen there is wrong, in words. This release has {_number(images, 'image')}: "
+        f"{totals.of('status', 'annotated')} with {_number(totals.artifacts.total(), 'artifact')}, "
+        f"{totals.of('status', 'clean')} that were looked at and have none."
     )
     if simulated:
-        share = "All" if simulated == len(records) else f"{simulated} of the"
+        share = "All" if simulated == images else f"{simulated} of the"
         text += (
             f"\n\n> **Simulated.** {share} images were drawn by a simulation, not made by a generative "
             "model; their metadata imitate a generator's, and their annotations may be simulated as well. "
@@ -151,31 +159,27 @@ def _loading(manifest: Manifest) -> str:
     )
 
 
-def _counts(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
+def _counts(manifest: Manifest, totals: Totals) -> str:
     taxonomy = load_taxonomy()
     splits = list(manifest.splits)
-    images: dict[str, Counter[str]] = {
-        "images": Counter(record.split for record in records),
-    }
-    for status in ("annotated", "clean"):
-        images[f"images, {status}"] = Counter(record.split for record in records if record.status == status)
-    for content in (*taxonomy.content_type_ids, None):
-        images[f"images of content type {content or _UNKNOWN}"] = Counter(
-            record.split for record in records if record.content_type == content
-        )
-    images["artifacts"] = Counter(record.split for record in records for _ in record.artifacts)
-    for category in (*taxonomy.category_ids, None):
-        images[f"artifacts of category {category or _UNKNOWN}"] = Counter(
-            record.split
-            for record in records
-            for artifact in record.artifacts
-            if artifact.category == category
-        )
-    rows = [
-        [name, *(str(count[split]) for split in splits), str(count.total())]
-        for name, count in images.items()
-        if count.total() or not name.endswith(_UNKNOWN)
+    named = [
+        *(("status", name, f"images, {name}") for name in ("annotated", "clean")),
+        *(
+            ("content_type", name, f"images of content type {name}")
+            for name in (*taxonomy.content_type_ids, UNKNOWN)
+        ),
+        *(("category", name, f"artifacts of category {name}") for name in (*taxonomy.category_ids, UNKNOWN)),
     ]
+    rows = []
+    for kind, label, text in named:
+        if label != UNKNOWN or totals.of(kind, label):
+            counts = [totals.of(kind, label, split) for split in splits]
+            rows.append([text, *map(str, counts), str(totals.of(kind, label))])
+    for place, name, count in ((0, "images", totals.images), (-1, "artifacts", totals.artifacts)):
+        row = [name, *(str(count[split]) for split in splits), str(count.total())]
+        if place:
+            place = next(number for number, row in enumerate(rows) if row[0].startswith("artifacts"))
+        rows.insert(place, row)
     return "## Counts\n\n" + markdown_table(["", *splits, "all"], rows)
 
 
@@ -184,8 +188,7 @@ def _fields() -> str:
     return "## Fields\n\n" + markdown_table(["field", "content"], rows, escaped=True)
 
 
-def _example(records: Sequence[ImageRecord]) -> str:
-    record = next((record for record in records if record.artifacts), records[0])
+def _example(record: ImageRecord) -> str:
     row: dict[str, Any] = to_row(record, b"")
     row["image"] = {"bytes": "...", "path": record.file_name}
     if row["generation"] is not None:
@@ -237,22 +240,16 @@ def _taxonomy() -> str:
     )
 
 
-def _process(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
+def _process(manifest: Manifest, totals: Totals) -> str:
     """How the annotations came about: here, or, if nothing was merged, somewhere else."""
-    raters = {rater for record in records for rater in record.raters if rater}
-    looked = Counter(len(record.raters) for record in records)
+    raters = len(totals.raters)
+    looked = sorted((int(label), images) for label, images in totals.values("raters"))
     per_image = "; ".join(
         f"{_number(images, 'image')} by {_number(count, 'rater') if count else 'raters unknown'}"
-        for count, images in sorted(looked.items())
+        for count, images in looked
     )
-    agreements = [
-        artifact.agreement
-        for record in records
-        for artifact in record.artifacts
-        if artifact.agreement is not None
-    ]
     if "min_iou" not in manifest.settings:
-        who = f"{_number(len(raters), 'rater')} took part; {per_image}." if raters else "No rater is named."
+        who = f"{_number(raters, 'rater')} took part; {per_image}." if raters else "No rater is named."
         return (
             "## Annotation\n\n"
             "The annotations were converted from another format, whose source has to tell how they were "
@@ -265,30 +262,27 @@ def _process(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
         "Raters draw regions as polygons in Label Studio, following a written guideline. For each they are "
         "asked for a category, a subtype, a phrase that names the place and a sentence that explains it; for "
         "each image for a content type, a scene sentence, and whether no artifact is visible.\n\n"
-        f"{_number(len(raters), 'rater')} took part; {per_image}. Where several raters judged an image, "
+        f"{_number(raters, 'rater')} took part; {per_image}. Where several raters judged an image, "
         f"regions of one category with a mask IoU of at least {manifest.settings['min_iou']:g} count as one "
         "artifact, and an artifact is in the release if more than half of the raters drew it, or an "
         "adjudicator confirmed it; outline and texts are those of the rater who agrees best with the others. "
         "What each rater answered about the whole image is in `reviews`."
     )
-    if agreements:
-        mean = sum(agreements) / len(agreements)
+    if totals.agreement.count:
         text += (
-            f" Over the {_number(len(agreements), 'artifact')} that more than one rater drew, the mean mask "
-            f"IoU with the other raters is {mean:.3f}."
+            f" Over the {_number(totals.agreement.count, 'artifact')} that more than one rater drew, the "
+            f"mean mask IoU with the other raters is {totals.agreement.mean:.3f}."
         )
     return text
 
 
-def _limits(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
+def _limits(manifest: Manifest, totals: Totals) -> str:
     out = (
         "; ".join(f"{markdown_line(reason)} {count}" for reason, count in sorted(manifest.left_out.items()))
         or "none"
     )
-    artifacts = [artifact for record in records for artifact in record.artifacts]
     missing = "; ".join(
-        f"{name} {sum(not getattr(artifact, name) for artifact in artifacts)}"
-        for name in ("category", "subtype", "phrase", "explanation")
+        f"{name} {totals.of('missing', name)}" for name in ("category", "subtype", "phrase", "explanation")
     )
     return (
         "## Known limits\n\n"
@@ -302,11 +296,8 @@ def _limits(manifest: Manifest, records: Sequence[ImageRecord]) -> str:
     )
 
 
-def _licences(records: Sequence[ImageRecord], license: str) -> str:
-    counts = Counter(
-        (source_name(record.source) or _UNKNOWN, record.license or _UNKNOWN) for record in records
-    )
-    rows = [[source, name, str(count)] for (source, name), count in sorted(counts.items())]
+def _licences(totals: Totals, license: str) -> str:
+    rows = [[source, name, str(count)] for (source, name), count in sorted(totals.sources.counts.items())]
     return (
         f"## Licences\n\nOf the annotations and the collection: {markdown_line(license)}. "
         "Of the images, by source:\n\n" + markdown_table(["source", "licence", "images"], rows)
@@ -315,17 +306,3 @@ def _licences(records: Sequence[ImageRecord], license: str) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, escaped: bool = False) -> str:
-    """A table in Markdown; escaped: the cells are Markdown already."""
-    cells = [list(head), ["---"] * len(head)]
-    cells += [[cell if escaped else markdown_line(cell) for cell in row] for row in rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
-
-
-def markdown_line(text: str) -> str:
-    """Text for one line of Markdown: no mark-up, no HTML, no line break, no end of a table cell."""
-    line = " ".join(text.split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#!|~])", r"\\\1", line)

@@ -168,7 +168,7 @@ def test_the_card_tells_the_hub_what_load_dataset_needs(workspace: Workspace) ->
     front = yaml.safe_load(text.split("---\n")[1])
     assert front["configs"][0]["config_name"] == "default"
     assert [entry["split"] for entry in front["configs"][0]["data_files"]] == list(SPLITS)
-    info = front["dataset_info"]
+    info = next(info for info in front["dataset_info"] if info["config_name"] == "default")
     assert {entry["name"]: entry["num_examples"] for entry in info["splits"]} == SPLIT_SIZES
     assert Features._from_yaml_list(info["features"]) == features()
     assert (front["license"], front["size_categories"]) == ("other", ["n<1K"])

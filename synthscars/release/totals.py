@@ -1,0 +1,181 @@
+"""What a release adds up to: counts, distributions and examples, gathered image by image.
+
+The card, the data statement, the figures and the Croissant file are written from it, so that no list of
+records is ever held: what is kept does not grow with the number of images. The images must come in the same
+order for the same bytes to come out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from synthscars.records import Artifact, ImageRecord, source_name
+from synthscars.simulate.metadata import VERSION as SIMULATED
+
+UNKNOWN = "unknown"
+
+_MOST_KEYS = 10_000
+"""Different names (raters, models, sources) that are counted one by one; there are few, or something is
+wrong."""
+_LONGEST_NAME = 200
+_EXACT = 1000
+_STEP = math.log1p(0.01)
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Tally(Generic[Key]):
+    """Counts of names that come from outside. others: of those that came when there were too many."""
+
+    def __init__(self, most: int = _MOST_KEYS) -> None:
+        self.counts: dict[Key, int] = {}
+        self.others = 0
+        self._most = most
+
+    def add(self, key: Key) -> None:
+        """Count one more."""
+        if key in self.counts:
+            self.counts[key] += 1
+        elif len(self.counts) < self._most:
+            self.counts[key] = 1
+        else:
+            self.others += 1
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def ranked(self) -> list[tuple[Key, int]]:
+        """Names with their counts, the most frequent first, equally frequent ones by name."""
+        return sorted(self.counts.items(), key=lambda item: (-item[1], str(item[0])))
+
+
+class Spread:
+    """How a number that is not negative is distributed, in bounded memory.
+
+    Whole numbers below 1000 are kept exactly, anything else in bins whose limits are 1 % apart.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0.0
+        self.least = math.inf
+        self.most = -math.inf
+        self.bins: dict[float, int] = {}
+        """Value, or the middle of its bin → how often."""
+
+    def add(self, value: float, times: int = 1) -> None:
+        """Take in a number; one that is not finite or negative is left out."""
+        if not (0 <= value < math.inf) or not times:
+            return
+        self.count += times
+        self.total += value * times
+        self.least, self.most = min(self.least, value), max(self.most, value)
+        exact = value < _EXACT and value == int(value)
+        bin = float(value) if exact else math.exp((math.floor(math.log(value) / _STEP) + 0.5) * _STEP)
+        self.bins[bin] = self.bins.get(bin, 0) + times
+
+    @property
+    def mean(self) -> float:
+        """The mean; NaN of nothing."""
+        return self.total / self.count if self.count else math.nan
+
+    def quantile(self, share: float) -> float:
+        """The smallest number that at least this share of all is not above, to 0.5 %; NaN of nothing."""
+        needed = max(1, math.ceil(share * self.count))
+        seen = 0
+        for value in sorted(self.bins):
+            seen += self.bins[value]
+            if seen >= needed:
+                return min(max(value, self.least), self.most)
+        return math.nan
+
+
+class Totals:
+    """What the images of a release add up to.
+
+    labels: by name of what is counted, (label, split) → number. Of images: `status`, `content_type`,
+    `origin`, `raters` (how many looked); of artifacts: `category`, `subtype`, `missing` (fields without an
+    answer). images, artifacts, detection_only: by split.
+    """
+
+    def __init__(self) -> None:
+        self.images: Counter[str] = Counter()
+        self.artifacts: Counter[str] = Counter()
+        self.detection_only: Counter[str] = Counter()
+        self.simulated = 0
+        self.labels: dict[str, Counter[tuple[str, str]]] = {
+            name: Counter()
+            for name in ("status", "content_type", "origin", "raters", "category", "subtype", "missing")
+        }
+        self.raters: Tally[str] = Tally()
+        self.sources: Tally[tuple[str, str]] = Tally()
+        """(source, licence) of every image, also of those for detection only."""
+        self.agreement = Spread()
+        """`agreement` of the artifacts that more than one rater drew."""
+        self.example: ImageRecord | None = None
+        """The first image with artifacts, or the first of all."""
+
+    def add(self, record: ImageRecord, drawn: tuple[Artifact, ...] | None = None) -> None:
+        """Take in a released image with its merged artifacts, its split and its group.
+
+        drawn: every rater's regions before they were merged; None if they are not known.
+        """
+        split = record.split
+        self.images[split] += 1
+        self.artifacts[split] += len(record.artifacts)
+        self._add_image(record)
+        self._count("status", record.status, split)
+        self._count("content_type", record.content_type, split)
+        self._count("origin", record.origin, split)
+        self._count("raters", str(len(record.raters)), split)
+        for rater in record.raters:
+            if rater:
+                self.raters.add(rater[:_LONGEST_NAME])
+        for artifact in record.artifacts:
+            self._add_artifact(artifact, split)
+        if self.example is None or (record.artifacts and not self.example.artifacts):
+            self.example = record
+
+    def add_detection_only(self, record: ImageRecord) -> None:
+        """Take in a real photograph that is in the config `detection` alone."""
+        self.detection_only[record.split] += 1
+        self._add_image(record)
+
+    def of(self, name: str, label: str, split: str | None = None) -> int:
+        """How many have this label, in one split or in all."""
+        counts = self.labels[name]
+        if split is not None:
+            return counts[label, split]
+        return sum(count for (other, _), count in counts.items() if other == label)
+
+    def values(self, name: str) -> Iterator[tuple[str, int]]:
+        """Labels with their number over all splits, sorted by label."""
+        totals: Counter[str] = Counter()
+        for (label, _), count in self.labels[name].items():
+            totals[label] += count
+        yield from sorted(totals.items())
+
+    def _add_image(self, record: ImageRecord) -> None:
+        self.simulated += is_simulated(record)
+        source = source_name(record.source) or UNKNOWN
+        self.sources.add((source[:_LONGEST_NAME], record.license[:_LONGEST_NAME] or UNKNOWN))
+
+    def _add_artifact(self, artifact: Artifact, split: str) -> None:
+        self._count("category", artifact.category, split)
+        self._count("subtype", artifact.subtype, split)
+        for field in ("category", "subtype", "phrase", "explanation"):
+            if not getattr(artifact, field):
+                self._count("missing", field, split)
+        if artifact.agreement is not None:
+            self.agreement.add(artifact.agreement)
+
+    def _count(self, name: str, label: str | None, split: str) -> None:
+        self.labels[name][label or UNKNOWN, split] += 1
+
+
+def is_simulated(record: ImageRecord) -> bool:
+    """Whether an image was drawn by `synthscars simulate` and not made by a generator."""
+    return record.generation is not None and record.generation.parameters.get("Version") == SIMULATED
