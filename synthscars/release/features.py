@@ -40,7 +40,10 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 @cache
 def features() -> datasets.Features:
-    """The columns of the config `default`, with coordinates as float64 pixels of the upright image."""
+    """The columns of a release, with coordinates as float64 pixels of the upright image.
+
+    The config `default` has all of them, others have some (`synthscars.release.configs`).
+    """
     from datasets import ClassLabel, Features, Image, List, Value
 
     taxonomy = load_taxonomy()
@@ -99,6 +102,7 @@ def features() -> datasets.Features:
             "artifacts": List(artifact),
             "rater_list": List(text),
             "reviews": List(review),
+            "rater_artifacts": List(artifact),
             "generation": generation,
             "group_id": text,
             "source": text,
@@ -136,6 +140,8 @@ DESCRIPTIONS: dict[str, str] = {
     "rater_list": "everyone who finished the image, also those who found nothing",
     "reviews": "what each of them answered about the whole image: `rater_id`, `status`, `content_type`, "
     "`scene`, `seconds` spent, `extra` (JSON)",
+    "rater_artifacts": "every rater's regions before they were merged, in the shape of `artifacts`, each "
+    "with its `rater_id`; null where they are not known",
     "generation": "how the image was generated, as far as its metadata tell, null if nothing is known: "
     "`tool`, `model`, `model_hash`, `prompt`, `negative_prompt`, `seed`, `steps`, `sampler`, `cfg_scale`, "
     "`width`, `height`, `loras`, `parameters` and `raw` (JSON: other settings, metadata chunks as found)",
@@ -147,11 +153,12 @@ DESCRIPTIONS: dict[str, str] = {
 """What each column holds, for the dataset card."""
 
 
-def to_row(record: ImageRecord, image_bytes: bytes) -> Row:
+def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | None = None) -> Row:
     """The row of a record; `image_bytes` are embedded as they are.
 
-    Box and area are derived from the polygons, which must be usable (see `geometry.ring_faults`). Raises
-    `FormatError` naming the image if a label is not in the vocabulary or a number does not fit its column.
+    drawn: every rater's regions before merging, `None` if they are not known. Box and area are derived from
+    the polygons, which must be usable (see `geometry.ring_faults`). Raises `FormatError` naming the image if
+    a label is not in the vocabulary or a number does not fit its column.
     """
     where = f"image {record.image_id}"
     labels = load_taxonomy()
@@ -168,6 +175,7 @@ def to_row(record: ImageRecord, image_bytes: bytes) -> Row:
         "artifacts": [_artifact_row(artifact, where) for artifact in record.artifacts],
         "rater_list": list(record.raters),
         "reviews": [_review_row(review, where) for review in record.reviews],
+        "rater_artifacts": None if drawn is None else [_artifact_row(artifact, where) for artifact in drawn],
         "generation": None if record.generation is None else _generation_row(record.generation, where),
         "group_id": record.group_id,
         "source": record.source,
@@ -239,10 +247,11 @@ def _json(value: Mapping[str, Any]) -> str:
     return _encoder.encode(value).decode()
 
 
-def from_row(row: Mapping[str, Any], split: str = "") -> ImageRecord:
+def from_row(row: Mapping[str, Any], split: str = "", *, raters: bool = False) -> ImageRecord:
     """The record of a row, as read by `datasets` or pyarrow; the image itself is not looked at.
 
-    `split`: the split that the row was found in. Raises `FormatError` if the row does not fit the features.
+    split: the split that the row was found in. raters: the artifacts are every rater's, not the merged ones;
+    none where they are not known. Raises `FormatError` if the row does not fit the features.
     """
     labels = load_taxonomy()
     try:
@@ -251,7 +260,9 @@ def from_row(row: Mapping[str, Any], split: str = "") -> ImageRecord:
             "origin": _required(row["origin"], ORIGINS),
             "content_type": _name(row["content_type"], labels.content_type_ids),
             "status": _required(row["status"], STATUSES),
-            "artifacts": [_artifact(artifact) for artifact in row["artifacts"]],
+            "artifacts": [
+                _artifact(each) for each in (row["rater_artifacts"] or () if raters else row["artifacts"])
+            ],
             "reviews": [_review(review) for review in row["reviews"]],
             "generation": _generation(row["generation"]),
             "split": split,

@@ -19,6 +19,7 @@ import msgspec
 from synthscars.images import sha256
 from synthscars.problems import FormatError
 from synthscars.records import ORIGINS, STATUSES
+from synthscars.release.configs import DATA, DETECTION
 from synthscars.release.features import DESCRIPTIONS, Row
 from synthscars.release.splits import SPLITS
 from synthscars.taxonomy import load_taxonomy
@@ -31,11 +32,11 @@ BATCH_ROWS = 100
 CACHED_GROUPS = 2
 
 _COLUMNS = tuple(dict.fromkeys(name.split(".")[0] for name in DESCRIPTIONS))
-_DERIVED = frozenset({"image", "rater_list"})
-"""Columns that no record is made from: they are not read."""
+_NOT_READ = frozenset({"image", "rater_list", "rater_artifacts"})
+"""Columns that no record is made from, or only if it is asked for: they need not be there."""
 
 _FIX = "fetch or build it again"
-_SHARD_NAME = re.compile(r"(\w+)-[0-9]+-of-[0-9]+")
+_SHARD_NAME = re.compile(r"([a-z]+)-[0-9]+(-of-[0-9]+)?")
 
 
 class DataFile(NamedTuple):
@@ -56,16 +57,26 @@ class RawRow(NamedTuple):
 def data_files(source: Path) -> list[DataFile]:
     """The files of a release, of a folder of such files, or the one that is given; `train` before `test`.
 
-    Raises `FormatError` if there is none.
+    Without those that only the config `detection` has. Raises `FormatError` if there is none.
     """
     if source.is_file():
         return [DataFile(source, _split_of(source))]
-    paths = next((found for found in map(_parquet_in, (source / "data", source)) if found), [])
+    folders = (source / DATA, source)
+    paths = next((found for found in map(_parquet_in, folders) if found), [])
     if not paths:
         raise FormatError(
             f"{source}: no Parquet file in it",
             fix="give the folder of a release, with data/train-00000-of-00001.parquet or the like in it",
         )
+    return _in_order(paths)
+
+
+def detection_files(source: Path) -> list[DataFile]:
+    """The files of a release whose images are in the config `detection` alone; most releases have none."""
+    return _in_order(_parquet_in(source / DETECTION)) if source.is_dir() else []
+
+
+def _in_order(paths: list[Path]) -> list[DataFile]:
     files = [DataFile(path, _split_of(path)) for path in paths]
     return sorted(files, key=lambda file: (_order(file.split), file.split, file.path.name))
 
@@ -77,7 +88,7 @@ def _parquet_in(folder: Path) -> list[Path]:
 def _split_of(path: Path) -> str:
     if path.stem in SPLITS:
         return path.stem
-    found = _SHARD_NAME.match(path.stem)
+    found = _SHARD_NAME.fullmatch(path.stem)
     return found[1] if found else ""
 
 
@@ -91,11 +102,12 @@ def _order(split: str) -> int:
 class RowReader:
     """Reads the rows of one file, as many at a time as a row group of a release has; never the images.
 
-    unread: columns that others added and that are not read, because they hold neither texts nor numbers.
-    schema: the columns, also those that are not read. Use it as `with opened(path) as reader`.
+    raters: also the column `rater_artifacts`, if there is one. unread: columns that others added and that
+    are not read, because they hold neither texts nor numbers. schema: the columns, also those that are not
+    read. Use it as `with opened(path) as reader`.
     """
 
-    def __init__(self, file: pq.ParquetFile, path: Path, *, ours: bool = True) -> None:
+    def __init__(self, file: pq.ParquetFile, path: Path, *, ours: bool = True, raters: bool = False) -> None:
         self._file = file
         self.schema = schema = file.schema_arrow
         if ours:
@@ -103,7 +115,8 @@ class RowReader:
         added = [field for field in schema if field.name not in _COLUMNS and field.name[:2] != "__"]
         self._more = [field.name for field in added if _is_plain(field.type)]
         self.unread = [f"{field.name} ({field.type})" for field in added if not _is_plain(field.type)]
-        known = [name for name in _COLUMNS if name not in _DERIVED and name in schema.names]
+        skipped = _NOT_READ - {"rater_artifacts"} if raters else _NOT_READ
+        known = [name for name in _COLUMNS if name not in skipped and name in schema.names]
         self._columns = known + self._more
 
     def rows(self) -> Iterator[RawRow | FormatError]:
@@ -128,14 +141,15 @@ class RowReader:
 
 
 @contextmanager
-def opened(path: Path, *, ours: bool = True) -> Iterator[RowReader]:
+def opened(path: Path, *, ours: bool = True, raters: bool = False) -> Iterator[RowReader]:
     """Open a file to read its rows. Raises `FormatError` naming it if it is no file of a release.
 
-    ours: false also takes columns and classes of other versions of synthscars (see `class_names`).
+    ours: false also takes columns and classes of other versions of synthscars (see `class_names`). raters:
+    see `RowReader`.
     """
     with _parquet(path) as file:
         try:
-            reader = RowReader(file, path, ours=ours)
+            reader = RowReader(file, path, ours=ours, raters=raters)
         except _damaged() as error:
             raise FormatError(f"{path}: its columns cannot be read: {error}", fix=_FIX) from error
         yield reader
@@ -172,7 +186,7 @@ def _as_rows(batch: pa.RecordBatch) -> Iterator[Row | FormatError]:
 
 
 def _check(schema: pa.Schema, path: Path) -> None:
-    missing = [name for name in _COLUMNS if name not in schema.names and name not in _DERIVED]
+    missing = [name for name in _COLUMNS if name not in schema.names and name not in _NOT_READ]
     if missing:
         raise FormatError(
             f"{path}: not a file of a release: it has no column {', '.join(missing[:4])}"
@@ -270,7 +284,7 @@ class EmbeddedImages:
 
     def _index(self) -> dict[str, _Place]:
         places: dict[str, _Place] = {}
-        for path, _ in data_files(self._source):
+        for path, _ in [*data_files(self._source), *detection_files(self._source)]:
             self._files.append(path)
             try:
                 with _parquet(path) as file:
