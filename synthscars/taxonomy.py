@@ -18,13 +18,14 @@ from synthscars.problems import FormatError
 
 
 class Category(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the three kinds of artifact. `color` is `#RRGGBB`."""
+    """One of the three kinds of artifact. `color` is `#RRGGBB`; for `deprecated` see `Taxonomy`."""
 
     id: str
     name: str
     definition: str
     color: str
     hotkey: str
+    deprecated: str = ""
 
 
 class Subtype(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class Subtype(msgspec.Struct, frozen=True, kw_only=True):
     definition: str
     examples: tuple[str, ...]
     hotkey: str
+    deprecated: str = ""
 
 
 class ContentType(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +47,18 @@ class ContentType(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     definition: str
     hotkey: str
+    deprecated: str = ""
 
 
 _Entry = TypeVar("_Entry", Category, Subtype)
 
 
 class Taxonomy(msgspec.Struct, frozen=True, kw_only=True):
-    """All closed vocabularies that annotators choose from, in the order of their class ids."""
+    """All closed vocabularies that annotators choose from, in the order of their class ids.
+
+    `deprecated` of an entry, if not `""`, says that the next major version leaves it out, and what to use
+    instead; until then it is a class like the others.
+    """
 
     version: str
     categories: tuple[Category, ...]

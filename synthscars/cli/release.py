@@ -18,13 +18,12 @@ from synthscars.cli.common import (
     workspace_option,
 )
 from synthscars.cli.release_check import check
+from synthscars.cli.release_deprecate import deprecate
 from synthscars.cli.release_diff import diff
+from synthscars.cli.release_list import list_, size
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from synthscars.problems import Problems
-    from synthscars.release import Manifest
     from synthscars.workspace import Workspace
 
 
@@ -40,6 +39,7 @@ def release() -> None:
       synthscars release check
       synthscars release list
       synthscars release diff 1.0.0 1.1.0
+      synthscars release deprecate 1.0.0 --reason "a source without licence" --use 1.0.1
     """
 
 
@@ -118,7 +118,7 @@ def build(
         table.add_row("artifacts", f"{report.artifacts:,}")
         for reason, images in report.left_out.items():
             table.add_row(escape(f"left out: {reason}"), f"{images:,}")
-        table.add_row("size", _size(report.bytes))
+        table.add_row("size", size(report.bytes))
         output().print(table)
         show_problems(problems)
         console().print(str(report.path), markup=False)
@@ -128,65 +128,8 @@ def build(
 
 release.add_command(check)
 release.add_command(diff)
-
-
-@release.command("list")
-@workspace_option
-@json_option
-def list_(workspace: Workspace, as_json: bool) -> None:
-    """List the releases of a workspace, oldest first.
-
-    \b
-    Example:
-      synthscars release list
-    """
-    from synthscars.problems import Problems, ReleaseError
-    from synthscars.release import read_manifest, versions
-
-    problems = Problems()
-    manifests = []
-    for name in versions(workspace.releases_dir):
-        try:
-            manifests.append(read_manifest(workspace.release_dir(name)))
-        except ReleaseError as error:
-            problems.add("release.damaged", error.message, file=f"releases/{name}", fix=error.fix)
-    rows = [
-        {
-            "version": manifest.version,
-            "images": len(manifest.images),
-            "artifacts": manifest.artifacts,
-            "splits": manifest.splits,
-            "bytes": sum(shard.bytes for shard in manifest.files),
-        }
-        for manifest in manifests
-    ]
-    if as_json:
-        print_json({"releases": rows, "problems": problems.to_json()})
-        finish(problems)
-        return
-    if manifests:
-        output().print(_listed(manifests))
-    elif not len(problems):
-        console().print("no releases yet; build one with `synthscars release build 1.0.0`")
-    show_problems(problems)
-    finish(problems)
-
-
-def _listed(manifests: list[Manifest]) -> Table:
-    from rich.table import Table
-
-    table = Table("Version", "Splits")
-    for column in ("Images", "Artifacts", "Size"):
-        table.add_column(column, justify="right")
-    for manifest in manifests:
-        table.add_row(
-            manifest.version,
-            ", ".join(f"{split} {images:,}" for split, images in manifest.splits.items()),
-            f"{len(manifest.images):,}",
-            f"{manifest.artifacts:,}",
-            _size(sum(shard.bytes for shard in manifest.files)),
-        )
-    return table
+release.add_command(list_)
+release.add_command(deprecate)
 
 
 def _report_before_failing(problems: Problems, as_json: bool) -> None:
@@ -195,7 +138,3 @@ def _report_before_failing(problems: Problems, as_json: bool) -> None:
         print_json({"problems": problems.to_json()})
     else:
         show_problems(problems)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"
