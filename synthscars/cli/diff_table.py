@@ -7,7 +7,7 @@ from rich.text import Text
 
 from synthscars.cli.common import output
 from synthscars.release.diff_model import ImageChange, ReleaseDiff
-from synthscars.release.diff_text import schema_lines, short, verdict, visible
+from synthscars.release.diff_text import fitting, rater_lines, schema_lines, short, verdict, visible
 
 MOST_CHANGED = 20
 """Changed images that are named; --json has them all."""
@@ -41,11 +41,15 @@ def print_diff(diff: ReleaseDiff) -> None:
     screen.print(changes)
     for what, old, new in schema_lines(diff):
         screen.print(Text(short(f"{what}: {old or 'none'} → {new or 'none'}")))
+    for announced in diff.deprecated:
+        screen.print(Text(short(f"newly deprecated: {announced.name} ({announced.instead})")))
     for change in diff.changed[:MOST_CHANGED]:
         screen.print(Text(_summary(change)))
     if len(diff.changed) > MOST_CHANGED:
         screen.print(f"… and {len(diff.changed) - MOST_CHANGED:,} more; --json lists them all")
     screen.print(Text(visible(verdict(diff))))
+    if fitting(diff):
+        screen.print(Text(f"Lowest version that fits: {fitting(diff)}", style="bold"))
 
 
 def _step(before: int, after: int) -> str:
@@ -62,5 +66,6 @@ def _summary(change: ImageChange) -> str:
         what += [field.field for field in each.fields]
         parts.append(f"“{short(each.after.phrase or each.after.artifact_id, 40)}” ({', '.join(what)})")
     parts += [field.field for field in change.fields]
+    parts += rater_lines(change)
     line = f"{visible(change.image_id[:12])}  {short(change.file_name, 40)}: {'; '.join(parts)}"
     return " ".join(short(line, 400).split())

@@ -19,8 +19,6 @@ from synthscars.release.diff_model import (
     UNKNOWN,
     ArtifactChange,
     ArtifactNote,
-    ClassesChange,
-    ColumnChange,
     Count,
     Example,
     FieldChange,
@@ -30,8 +28,17 @@ from synthscars.release.diff_model import (
     ReleaseDiff,
     ReleaseSide,
 )
-from synthscars.release.diff_rows import Side, SplitRow, open_side, rows, shared_paths
-from synthscars.release.diff_version import Bump, Part, judge
+from synthscars.release.diff_raters import RATERS, compare_raters
+from synthscars.release.diff_rows import SplitRow, open_side, rows, shared_paths
+from synthscars.release.diff_schema import (
+    asked,
+    check_version,
+    class_changes,
+    column_changes,
+    newly_announced,
+    say_unannounced,
+)
+from synthscars.release.diff_version import judge
 from synthscars.release.features import Row
 from synthscars.release.splits import SPLITS
 
@@ -49,7 +56,8 @@ def diff_releases(
     """Compare two release folders, the older one first.
 
     Rows and files that cannot be read are reported and count as not there. A version of the newer release
-    that is too low for what changed is reported as `version.too_low`. names: what the releases are called,
+    that is too low for what changed is reported as `version.too_low`, a column or class that is gone without
+    having been announced as `schema.not_deprecated`. names: what the releases are called,
     their versions or the names of their folders if not given. examples: gets up to `most_examples` changed
     images with their rows, those with changed artifacts first. progress: called with 1 for every row read.
 
@@ -90,7 +98,7 @@ def diff_releases(
         if row.image_id in differing:
             values = msgspec.msgpack.decode(differing.pop(row.image_id))
             change = compare_rows(row.image_id, row.values, values)
-            if not (change.fields or _artifacts_differ(change)):
+            if not (change.fields or change.raters or _artifacts_differ(change)):
                 continue  # other bytes for the same, such as 1 and 1.0
             changed.append(change)
             about = shown[0 if _artifacts_differ(change) else 1]
@@ -98,9 +106,12 @@ def diff_releases(
                 about.append(Example(change, row.values, values))
     if examples is not None:
         examples += [*shown[0], *shown[1]][:most_examples]
-    columns, classes = tuple(_columns(old, new)), tuple(_classes(old, new))
-    bump = judge(old.version, new.version, _asked(added, removed, moved, changed, columns, classes))
-    _check_version(old.version, new.version, bump, problems)
+    columns, classes = tuple(column_changes(old, new)), tuple(class_changes(old, new))
+    deprecated = tuple(newly_announced(old, new))
+    parts = asked(added, removed, moved, changed, columns, classes, deprecated)
+    bump = judge(old.version, new.version, parts)
+    check_version(old.version, new.version, bump, problems)
+    say_unannounced(old, columns, classes, problems)
     artifacts = [sum(n for (of, _), n in each.items() if of == "artifacts by split") for each in counts]
     return ReleaseDiff(
         before=ReleaseSide(names[0] or old.version or before.name, old.version, total[0], artifacts[0]),
@@ -112,6 +123,7 @@ def diff_releases(
         changed=tuple(sorted(changed, key=_id)),
         columns=columns,
         classes=classes,
+        deprecated=deprecated,
         counts=tuple(_counts(*counts)),
     )
 
@@ -144,7 +156,9 @@ def compare_rows(image_id: str, before: Row, after: Row) -> ImageChange:
         if old[i] != new[j]
     ]
     paired_old, paired_new = {i for i, _, _ in pairs}, {j for _, j, _ in pairs}
-    fields = list(_fields(_flat(before), _flat(after), skip={"artifacts", "image_id"}))
+    fields = list(_fields(_flat(before), _flat(after), skip={"artifacts", RATERS, "image_id"}))
+    raters, unknown = compare_raters(before.get(RATERS), after.get(RATERS), max(sizes[0]), max(sizes[1]))
+    fields += unknown
     order = [j for _, j, _ in pairs]
     if order != sorted(order):
         ids = [[_note(row).artifact_id for row in side] for side in (old, new)]
@@ -158,6 +172,7 @@ def compare_rows(image_id: str, before: Row, after: Row) -> ImageChange:
         artifacts_changed=tuple(
             sorted(changes, key=lambda each: sorted(map(_key, (each.before, each.after))))
         ),
+        raters=raters,
     )
 
 
@@ -208,24 +223,6 @@ def _whole(value: Any) -> int:
 # The whole release
 
 
-def _columns(old: Side, new: Side) -> Iterator[ColumnChange]:
-    for path in sorted(old.columns.keys() | new.columns.keys()):
-        kinds = [side.columns.get(path, "") for side in (old, new)]
-        parent = path.rpartition(".")[0]
-        of_parent = [side.columns.get(parent, "") for side in (old, new)]
-        # A struct that is new as a whole is one change, not one for each column in it.
-        if kinds[0] != kinds[1] and of_parent[0] == of_parent[1]:
-            yield ColumnChange(path, *kinds)
-
-
-def _classes(old: Side, new: Side) -> Iterator[ClassesChange]:
-    if old.taxonomy != new.taxonomy and old.taxonomy and new.taxonomy:
-        yield ClassesChange("taxonomy", (old.taxonomy,), (new.taxonomy,))
-    for column in sorted(old.classes.keys() & new.classes.keys()):
-        if old.classes[column] != new.classes[column]:
-            yield ClassesChange(column, old.classes[column], new.classes[column])
-
-
 def _count(row: SplitRow, counts: Counter[tuple[str, str]]) -> None:
     found = _artifacts(row.values)
     split = row.split or UNKNOWN
@@ -258,36 +255,3 @@ def _counts(before: Mapping[tuple[str, str], int], after: Mapping[tuple[str, str
 
     for of, value in sorted(before.keys() | after.keys(), key=place):
         yield Count(of, value, before.get((of, value), 0), after.get((of, value), 0))
-
-
-def _asked(
-    added: list[Place],
-    removed: list[Place],
-    moved: list[Move],
-    changed: list[ImageChange],
-    columns: tuple[ColumnChange, ...],
-    classes: tuple[ClassesChange, ...],
-) -> dict[Part, list[str]]:
-    new_columns = [change.column for change in columns if not change.before]
-    other_columns = [change.column for change in columns if change.before]
-    major = [f"other classes: {change.column}" for change in classes if change.column != "taxonomy"]
-    if any(change.column == "taxonomy" for change in classes):
-        major.append("another version of the taxonomy")
-    major += [f"column gone or of another type: {name}" for name in other_columns]
-    minor = [f"new column: {name}" for name in new_columns]
-    for images, what in ((added, "added"), (removed, "removed"), (moved, "moved between splits")):
-        if images:
-            minor.append(f"images {what}: {len(images):,}")
-    patch = [f"images corrected: {len(changed):,}"] if changed else []
-    return {"major": major, "minor": minor, "patch": patch}
-
-
-def _check_version(before: str, after: str, bump: Bump, problems: Problems) -> None:
-    if bump.honoured is False:
-        problems.add(
-            "version.too_low",
-            f"{after} is too low after {before}: what changed asks for {bump.lowest} or higher "
-            f"({'; '.join(bump.reasons[:3]) or 'name the older release first'})",
-            file=f"release {after}",
-            fix=f"build it as {bump.lowest}, or give the older release first if it was the other way round",
-        )

@@ -73,8 +73,24 @@ class ArtifactChange(msgspec.Struct, frozen=True):
     fields: tuple[FieldChange, ...]
 
 
+class RaterChange(msgspec.Struct, frozen=True):
+    """What changed of the regions that one rater drew, before raters were merged, as numbers of regions.
+
+    redrawn: with another outline, whatever else changed; corrected: with other texts or labels alone.
+    """
+
+    rater_id: str
+    added: int
+    removed: int
+    redrawn: int
+    corrected: int
+
+
 class ImageChange(msgspec.Struct, frozen=True):
-    """An image that both releases have, with something else in its row. file_name: of the newer one."""
+    """An image that both releases have, with something else in its row. file_name: of the newer one.
+
+    raters: of `rater_artifacts`, those whose regions changed, in the order of their ids.
+    """
 
     image_id: str
     file_name: str
@@ -82,6 +98,7 @@ class ImageChange(msgspec.Struct, frozen=True):
     artifacts_added: tuple[ArtifactNote, ...]
     artifacts_removed: tuple[ArtifactNote, ...]
     artifacts_changed: tuple[ArtifactChange, ...]
+    raters: tuple[RaterChange, ...] = ()
 
 
 class ColumnChange(msgspec.Struct, frozen=True):
@@ -98,6 +115,14 @@ class ClassesChange(msgspec.Struct, frozen=True):
     column: str
     before: tuple[str, ...]
     after: tuple[str, ...]
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """A column (`artifacts.votes`) or class (`subtype:deformed`) that the newer release announces to go away
+    in the next major version, and the older one did not. instead: what to use."""
+
+    name: str
+    instead: str
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -121,13 +146,14 @@ class ReleaseDiff(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[ImageChange, ...]
     columns: tuple[ColumnChange, ...]
     classes: tuple[ClassesChange, ...]
+    deprecated: tuple[Announced, ...]
     counts: tuple[Count, ...]
 
     @property
     def empty(self) -> bool:
         """Whether the releases hold the same."""
-        found = (self.added, self.removed, self.moved, self.changed, self.columns, self.classes)
-        return not any(found)
+        found = (self.added, self.removed, self.moved, self.changed)
+        return not any((*found, self.columns, self.classes, self.deprecated))
 
 
 class Example(msgspec.Struct, frozen=True):

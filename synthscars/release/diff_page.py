@@ -21,7 +21,15 @@ from synthscars.images import open_image, upright
 from synthscars.problems import ImageError
 from synthscars.release.diff_match import usable_rings
 from synthscars.release.diff_model import ArtifactChange, ArtifactNote, Example, FieldChange, ReleaseDiff
-from synthscars.release.diff_text import as_text, schema_lines, short, verdict, visible
+from synthscars.release.diff_text import (
+    as_text,
+    fitting,
+    rater_lines,
+    schema_lines,
+    short,
+    verdict,
+    visible,
+)
 from synthscars.release.features import Row
 
 SIDE = 480
@@ -99,6 +107,8 @@ def to_page(diff: ReleaseDiff, examples: Sequence[Example], pictures: Iterable[F
     )
     bad = ' class="bad"' if diff.bump.honoured is False else ""
     yield f"<p{bad}>{_text(verdict(diff))}</p>\n"
+    if fitting(diff):
+        yield f"<p>Lowest version that fits: <strong>{_text(fitting(diff))}</strong></p>\n"
     yield _tiles(diff)
     yield _schema(diff)
     yield _counts(diff)
@@ -137,10 +147,13 @@ def _schema(diff: ReleaseDiff) -> str:
         f"<tr><td>{_name(what)}<td>{_text(short(before)) or 'none'}<td>{_text(short(after)) or 'none'}"
         for what, before, after in schema_lines(diff)
     )
-    if not rows:
-        return ""
     head = "<tr><th>what<th>before<th>after"
-    return f'<h2>Schema and taxonomy</h2>\n<div class="wide"><table>{head}{rows}</table></div>\n'
+    table = f'<div class="wide"><table>{head}{rows}</table></div>\n' if rows else ""
+    going = "".join(f"<tr><td>{_name(each.name)}<td>{_text(short(each.instead))}" for each in diff.deprecated)
+    if going:
+        head = "<tr><th>newly deprecated: goes away in the next major version<th>instead"
+        table += f'<div class="wide"><table>{head}{going}</table></div>\n'
+    return f"<h2>Schema and taxonomy</h2>\n{table}" if table else ""
 
 
 def _counts(diff: ReleaseDiff) -> str:
@@ -211,6 +224,7 @@ def _article(example: Example, sources: Sequence[Finder]) -> str:
             number += 1
             items.append(f"<li>{_number(number)}artifact {word}: {_note(note)}{_said(note, word)}</li>")
     items += [f"<li>{_field(each)}</li>" for each in change.fields]
+    items += [f"<li>{_text(line)}</li>" for line in rater_lines(change)]
     return (
         f"<article><h3><bdi>{_name(change.file_name)}</bdi> "
         f'<span class="soft">{_text(change.image_id[:12])}</span></h3>\n'

@@ -15,8 +15,8 @@ import msgspec
 
 from synthscars.problems import FormatError, Problems, ReleaseError
 from synthscars.release.features import Row
-from synthscars.release.files import DataFile, class_names, data_files, opened
-from synthscars.release.manifest import MANIFEST_NAME, read_manifest
+from synthscars.release.files import DataFile, class_names, data_files, detection_files, opened
+from synthscars.release.manifest import MANIFEST_NAME, Manifest, read_manifest
 from synthscars.workspace import is_version
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 Paths = frozenset[str]
 """Columns by their path, `artifacts.category`; lists and structs have one as well."""
 
-_NOT_COMPARED = frozenset({"image", "rater_list", "artifacts.bbox", "artifacts.area"})
+_REGIONS = ("artifacts", "rater_artifacts")
+_NOT_COMPARED = frozenset(
+    {"image", "rater_list", *(f"{name}.{part}" for name in _REGIONS for part in ("bbox", "area"))}
+)
 """The image is its id; the others follow from other columns, with rounding."""
 
 _LONGEST_VERSION = 40
@@ -35,7 +38,8 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 class Side(NamedTuple):
     """One of the two releases. version, taxonomy: of its manifest, `""` if it has none that can be read.
 
-    columns: path → type. classes: path → names of the classes, in the order of their numbers.
+    columns: path → type. classes: path → names of the classes, in the order of their numbers. deprecated: the
+    columns and classes that its manifest announces to go away.
     """
 
     folder: Path
@@ -44,6 +48,7 @@ class Side(NamedTuple):
     files: list[DataFile]
     columns: dict[str, str]
     classes: dict[str, tuple[str, ...]]
+    deprecated: dict[str, str]
 
 
 class SplitRow(NamedTuple):
@@ -61,11 +66,11 @@ def open_side(folder: Path, problems: Problems) -> Side:
     A file that cannot be read is reported, as is a manifest. Raises `FormatError` if there is no file, or
     none that can be read.
     """
-    version, taxonomy = _manifest(folder, problems)
+    manifest = _manifest(folder, problems)
     columns: dict[str, str] = {}
     classes: dict[str, tuple[str, ...]] = {}
     files = []
-    for file in data_files(folder):
+    for file in (*data_files(folder), *detection_files(folder)):
         try:
             with opened(file.path, ours=False) as reader:
                 _check(reader.schema, file.path)
@@ -87,14 +92,17 @@ def open_side(folder: Path, problems: Problems) -> Side:
     if not files:
         raise damage
     known = {path: names for path, names in classes.items() if path in columns}
-    return Side(folder, version, taxonomy, files, columns, known)
+    if manifest is None:
+        return Side(folder, "", "", files, columns, known, {})
+    version = _version(manifest, folder, problems)
+    return Side(folder, version, manifest.taxonomy_version, files, columns, known, manifest.deprecated)
 
 
-def _manifest(folder: Path, problems: Problems) -> tuple[str, str]:
+def _manifest(folder: Path, problems: Problems) -> Manifest | None:
     if not (folder / MANIFEST_NAME).is_file():
-        return "", ""
+        return None
     try:
-        manifest = read_manifest(folder)
+        return read_manifest(folder)
     except (ReleaseError, OSError) as error:
         problems.add(
             "manifest.unreadable",
@@ -103,7 +111,10 @@ def _manifest(folder: Path, problems: Problems) -> tuple[str, str]:
             file=str(folder / MANIFEST_NAME),
             fix="restore it, so that the versions can be judged",
         )
-        return "", ""
+        return None
+
+
+def _version(manifest: Manifest, folder: Path, problems: Problems) -> str:
     version = manifest.version
     sound = len(version) <= _LONGEST_VERSION and is_version(version)
     if not sound:
@@ -114,7 +125,7 @@ def _manifest(folder: Path, problems: Problems) -> tuple[str, str]:
             file=str(folder / MANIFEST_NAME),
             fix="write it as MAJOR.MINOR.PATCH",
         )
-    return version if sound else "", manifest.taxonomy_version
+    return version if sound else ""
 
 
 def _check(schema: pa.Schema, path: Path) -> None:
@@ -162,8 +173,8 @@ def rows(
     told = Problems() if problems is None else problems
     seen: set[str] = set()
     for file in side.files:
-        with opened(file.path, ours=False) as reader:
-            classes = class_names(reader.schema)
+        with opened(file.path, ours=False, raters=True) as reader:
+            classes = _of_raters_too(class_names(reader.schema))
             for row in reader.rows():
                 if advance is not None:
                     advance(1)
@@ -193,6 +204,12 @@ def rows(
                 }
                 digest = blake2b(_encoder.encode(values), digest_size=16).digest()
                 yield SplitRow(image_id, file.split, values, digest)
+
+
+def _of_raters_too(classes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    # The regions before and after merging are of one shape.
+    drawn = {path: names for path, names in classes.items() if path.startswith("artifacts.")}
+    return {**{f"rater_{path}": names for path, names in drawn.items()}, **classes}
 
 
 def _named(value: Any, path: str, shared: Paths, classes: dict[str, tuple[str, ...]]) -> Any:

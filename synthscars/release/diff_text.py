@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from synthscars.release.card import markdown_line, markdown_table
 from synthscars.release.diff_match import Words
 from synthscars.release.diff_model import UNKNOWN, ArtifactChange, FieldChange, ImageChange, Move, ReleaseDiff
+from synthscars.release.markdown import markdown_line, markdown_table
 
 CHANGES_NAME = "CHANGES.md"
 MOST_LINES = 200
@@ -16,6 +16,9 @@ MOST_LINES = 200
 
 MOST_PIECES = 40
 """Pieces of a text that are told word by word."""
+
+MOST_RATERS = 10
+"""Raters of an image whose regions are told of."""
 
 _AROUND = 3
 
@@ -31,8 +34,18 @@ def to_markdown(diff: ReleaseDiff) -> str:
     title = f"# Changes from {markdown_line(diff.before.name)} to {markdown_line(diff.after.name)}"
     if diff.empty:
         return f"{title}\n\nBoth hold the same.\n"
-    parts = [title, markdown_line(verdict(diff)), _counts(diff)]
+    parts = [title, markdown_line(verdict(diff))]
+    if fitting(diff):
+        parts.append(f"Lowest version that fits: {markdown_line(fitting(diff))}.")
+    parts.append(_counts(diff))
     parts += _section("Schema", (_column(*each) for each in schema_lines(diff)))
+    parts += _section(
+        "Deprecated",
+        (
+            f"{markdown_line(short(each.name))}: {markdown_line(short(each.instead))}"
+            for each in diff.deprecated
+        ),
+    )
     if diff.added:
         parts.append(f"## Images added\n\n{len(diff.added):,}: {_by_split(diff)}.")
     parts += _section(
@@ -51,15 +64,20 @@ def to_markdown(diff: ReleaseDiff) -> str:
 
 
 def verdict(diff: ReleaseDiff) -> str:
-    """What part of the version the changes ask for and why, in one sentence; a second one if it is not."""
+    """What part of the version the changes ask for and why, in a sentence; another one if it is too low."""
     bump = diff.bump
     if bump.needed == "none":
         text = "Nothing changed."
     else:
         text = f"The changes ask for a new {bump.needed} version: {_list(bump.reasons)}."
     if bump.honoured is False:
-        text += f" {diff.after.version} is too low, the lowest is {bump.lowest}."
+        text += f" {diff.after.version} is too low."
     return text
+
+
+def fitting(diff: ReleaseDiff) -> str:
+    """The lowest version that fits what changed, `""` if nothing did or the older version is not known."""
+    return diff.bump.lowest if diff.bump.needed != "none" or diff.bump.honoured is False else ""
 
 
 def _list(reasons: Sequence[str]) -> str:
@@ -123,7 +141,23 @@ def _changed(change: ImageChange) -> str:
             for note in notes
         ]
     lines += [f"  - {_artifact(each)}" for each in change.artifacts_changed]
+    lines += [f"  - {markdown_line(line)}" for line in rater_lines(change)]
     return "\n".join(lines)
+
+
+def rater_lines(change: ImageChange) -> Iterator[str]:
+    """What changed of the regions that raters drew, a line for each rater up to `MOST_RATERS`."""
+    for each in change.raters[:MOST_RATERS]:
+        counts = {
+            "added": each.added,
+            "removed": each.removed,
+            "redrawn": each.redrawn,
+            "with other texts or labels": each.corrected,
+        }
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        yield f"regions of {short(each.rater_id, 80) or 'an unknown rater'}, before merging: {told}"
+    if len(change.raters) > MOST_RATERS:
+        yield f"and regions of {len(change.raters) - MOST_RATERS:,} more raters"
 
 
 def _artifact(change: ArtifactChange) -> str:

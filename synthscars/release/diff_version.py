@@ -1,9 +1,10 @@
 """Which part of the version a change asks for, and whether a version honours it.
 
 Major: the taxonomy or the schema changed, so code that read the older release may not read the newer one.
-Minor: images or columns were added, or images were removed or moved between splits: code still works, but
-figures are not those of the older release. Patch: anything else, which is corrections of what is known about
-an image. Below 1.0.0, where nothing is promised yet, what asks for major is content with minor.
+Minor: images or columns were added, images were removed or moved between splits, or a column or class is
+announced to go away: code still works, but figures are not those of the older release. Patch: anything else,
+which is corrections of what is known about an image. Below 1.0.0, where nothing is promised yet, what asks
+for major is content with minor.
 
 Removed images are minor, not major: taking a picture out on somebody's wish must be a release that everybody
 can take over without a change of their code.
@@ -25,8 +26,8 @@ _ORDER: tuple[Part, ...] = ("none", "patch", "minor", "major")
 class Bump(msgspec.Struct, frozen=True):
     """needed: the part that the changes ask for; reasons: those changes.
 
-    lowest: the lowest version that honours it. honoured: whether the newer release has such a version. Where
-    a version is not known, `lowest` is empty and `honoured` is `None`.
+    lowest: the lowest version after the older one that honours it, `""` if the older one's is not known.
+    honoured: whether the newer release has such a version, `None` if one of them is not known.
     """
 
     needed: Part
@@ -44,10 +45,11 @@ def judge(before: str, after: str, changes: dict[Part, list[str]]) -> Bump:
     for part in _ORDER:
         needed = part if changes.get(part) else needed
     reasons = tuple(changes.get(needed, []))
-    if not before or not after:
+    if not before:
         return Bump(needed, reasons, "", None)
     lowest = lowest_version(before, needed)
-    return Bump(needed, reasons, lowest, version_key(after) >= version_key(lowest))
+    honoured = version_key(after) >= version_key(lowest) if after else None
+    return Bump(needed, reasons, lowest, honoured)
 
 
 def lowest_version(version: str, part: Part) -> str:

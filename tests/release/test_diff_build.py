@@ -50,7 +50,10 @@ def test_building_again_gives_the_same_bytes(workspace: Workspace) -> None:
 def test_a_version_that_is_too_low_is_built_with_a_warning(workspace: Workspace) -> None:
     add_records(workspace, range(3))
     assert build(workspace, "1.0.1") == [("version.too_low", "warning")]
-    assert "the lowest is 1.1.0" in (workspace.release_dir("1.0.1") / CHANGES_NAME).read_text()
+    assert (
+        "1.0.1 is too low.\n\nLowest version that fits: 1.1.0."
+        in (workspace.release_dir("1.0.1") / CHANGES_NAME).read_text()
+    )
 
 
 def test_a_damaged_release_before_it_keeps_nothing_from_being_built(workspace: Workspace) -> None:
