@@ -7,7 +7,7 @@ import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,6 +16,10 @@ from synthscars.problems import WorkspaceError
 CONFIG_NAME = "synthscars.toml"
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Link = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s<>\"]+)?$")]
+Doi = Annotated[str, msgspec.Meta(pattern=r"^(10\.\d{4,9}/[^\s<>\"]+)?$")]
+Language = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Creators = Literal["crowdsourced", "expert-generated", "found", "machine-generated", "no-annotation", "other"]
 
 
 class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,10 +36,32 @@ class ConsensusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class ReleaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[release]`: what the card says, and how images are split (shares whose sum is 1)."""
+    """`[release]`: what the card says, and how images are split (shares whose sum is 1).
+
+    license: identifier of the Hugging Face Hub, or any name. citation: BibTeX, made from authors, homepage
+    and DOI if empty. annotations_creators: as the Hub calls them. The texts from `curation` on go into the
+    data statement, which says "not stated" where they are empty: why these images were chosen; of what kind
+    the language is; who annotated, how they were trained and paid; how the images were made or taken; what
+    the data may be used for and what not; what is known about personal data.
+    """
 
     pretty_name: str = ""
     license: str = "other"
+    license_name: str = ""
+    license_link: Link = ""
+    authors: tuple[str, ...] = ()
+    homepage: Link = ""
+    contact: str = ""
+    doi: Doi = ""
+    citation: str = ""
+    language: tuple[Language, ...] = ("en",)
+    annotations_creators: tuple[Creators, ...] = ()
+    curation: str = ""
+    language_variety: str = ""
+    annotators: str = ""
+    images: str = ""
+    uses: str = ""
+    personal_data: str = ""
     seed: int = 0
     train: Share = 0.8
     validation: Share = 0.1
@@ -69,6 +95,24 @@ seed = 0               # of the splits
 train = 0.8
 validation = 0.1
 test = 0.1
+
+# What the card and the data statement of a release say; all of it may be left out.
+# pretty_name = "My Scars"
+# license_name = "name of a licence that the Hub does not know"
+# license_link = "https://example.org/licence"
+# authors = ["Ada Example", "Ben Example"]
+# homepage = "https://example.org/my-scars"
+# contact = "scars@example.org"
+# doi = "10.1234/example"
+# citation = "BibTeX; made from the lines above if left out"
+# language = ["en"]                           # of phrases and explanations
+# annotations_creators = ["expert-generated"] # or crowdsourced, found, machine-generated, other
+# curation = "Why these images were chosen."
+# language_variety = "What kind of English the raters write."
+# annotators = "Who they are, how they were trained and paid."
+# images = "How the images were made or taken."
+# uses = "What the data are for, and what they must not be used for."
+# personal_data = "Who may be recognised, and what was done about it."
 """
 
 
@@ -109,6 +153,15 @@ def read_settings(folder: Path) -> Settings:
     return settings
 
 
+_FORMS = {
+    "license_link": "an address that starts with https://",
+    "homepage": "an address that starts with https://",
+    "doi": "a DOI such as 10.1234/example, without an address before it",
+    "language": 'a list of language tags such as ["en"]',
+}
+"""What is expected of settings that have a pattern."""
+
+
 def _wrong_setting(config: Path, error: str) -> WorkspaceError:
     """Says where in the file it is: msgspec puts `- at `$.release.train`` behind its message."""
     what, _, place = error.partition(" - at `$.")
@@ -119,6 +172,8 @@ def _wrong_setting(config: Path, error: str) -> WorkspaceError:
         what = "there is no such setting"
         near = get_close_matches(key, _known_settings(sections), n=1)
         fix = f"did you mean {near[0]}?" if near else f"known here: {', '.join(_known_settings(sections))}"
+    if "matching regex" in what:
+        what = f"it is not {_FORMS.get(key.split('[')[0], 'what is expected here')}"
     where = "".join(f"[{section}] " for section in sections) + key
     return WorkspaceError(f"{config}: {where}: {what}" if where else f"{config}: {what}", fix=fix)
 

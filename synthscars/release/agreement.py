@@ -225,7 +225,8 @@ class Agreement:
 
 def _share(part: Floats, whole: Floats) -> Floats:
     """part / whole, NaN where there is nothing."""
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 1e-12)
+    share: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 1e-12)
+    return share
 
 
 def _measure(values: Floats, images: int) -> Measure | None:

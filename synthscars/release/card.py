@@ -268,10 +268,11 @@ def _process(manifest: Manifest, totals: Totals) -> str:
         "adjudicator confirmed it; outline and texts are those of the rater who agrees best with the others. "
         "What each rater answered about the whole image is in `reviews`."
     )
-    if totals.agreement.count:
+    merged = totals.spreads["agreement"]
+    if merged.count:
         text += (
-            f" Over the {_number(totals.agreement.count, 'artifact')} that more than one rater drew, the "
-            f"mean mask IoU with the other raters is {totals.agreement.mean:.3f}."
+            f" Over the {_number(merged.count, 'artifact')} that more than one rater drew, the "
+            f"mean mask IoU with the other raters is {merged.mean:.3f}."
         )
     return text
 

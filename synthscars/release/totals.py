@@ -7,20 +7,44 @@ order for the same bytes to come out.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cache
+from itertools import zip_longest
 from typing import Generic, TypeVar
 
-from synthscars.records import Artifact, ImageRecord, source_name
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from synthscars import geometry
+from synthscars.records import Artifact, ImageRecord, Ring, source_name
+from synthscars.release.agreement import Agreement
 from synthscars.simulate.metadata import VERSION as SIMULATED
+from synthscars.taxonomy import load_taxonomy
 
 UNKNOWN = "unknown"
+SPREADS = (
+    "artifacts per image",
+    "points per artifact",
+    "words per phrase",
+    "words per explanation",
+    "words per caption",
+    "agreement",
+)
+"""What `Totals.spreads` has; texts that are empty are left out. `agreement`: mean mask IoU of the regions
+that were merged into an artifact with the one that was chosen."""
+HEAT_CELLS = 64
+"""Rows and columns of the map of where artifacts lie."""
 
 _MOST_KEYS = 10_000
 """Different names (raters, models, sources) that are counted one by one; there are few, or something is
 wrong."""
 _LONGEST_NAME = 200
+_TOGETHER = 1000
 _EXACT = 1000
 _STEP = math.log1p(0.01)
 
@@ -93,12 +117,62 @@ class Spread:
         return math.nan
 
 
+class Regions:
+    """How large the artifacts are and where they lie. share: area of a region / area of its image."""
+
+    def __init__(self) -> None:
+        self._share: dict[str, Spread] = {name: Spread() for name in (*load_taxonomy().category_ids, UNKNOWN)}
+        self._heat = np.zeros((HEAT_CELLS, HEAT_CELLS), dtype=np.int64)
+        self._waiting: list[tuple[str, Sequence[Ring], float]] = []
+
+    def add(self, record: ImageRecord) -> None:
+        """Take in the artifacts of an image."""
+        pixels = record.width * record.height
+        rings: list[Sequence[float]] = []
+        for artifact in record.artifacts:
+            category = artifact.category if artifact.category in self._share else UNKNOWN
+            self._waiting.append((str(category), artifact.polygons, pixels))
+            rings.extend(artifact.polygons)
+        if rings and pixels > 0:
+            scale = np.array([HEAT_CELLS / record.width, HEAT_CELLS / record.height])
+            scaled = [(np.reshape(ring, (-1, 2)) * scale).ravel().tolist() for ring in rings]
+            self._heat += geometry.to_mask(scaled, HEAT_CELLS, HEAT_CELLS)
+        if len(self._waiting) >= _TOGETHER:
+            self._measure()
+
+    @property
+    def share(self) -> dict[str, Spread]:
+        """By category, `unknown` last."""
+        self._measure()
+        return self._share
+
+    @property
+    def heat(self) -> npt.NDArray[np.int64]:
+        """Images with an artifact in each part of the picture, shape (HEAT_CELLS, HEAT_CELLS), top row
+        first."""
+        return self._heat
+
+    def _measure(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        areas: list[float | None] = [None] * len(waiting)
+        # One sound ring is the rule, and many are measured faster together.
+        single = [number for number, (_, rings, _) in enumerate(waiting) if len(rings) == 1]
+        shapes = np.array([geometry.polygon(waiting[number][1][0]) for number in single], dtype=object)
+        sound = shapely.is_valid(shapes)
+        for number, valid, size in zip(single, sound, shapely.area(shapes), strict=True):
+            if valid:
+                areas[number] = float(size)
+        for (category, rings, pixels), size in zip(waiting, areas, strict=True):
+            if pixels > 0:
+                self._share[category].add((geometry.area(rings) if size is None else size) / pixels)
+
+
 class Totals:
     """What the images of a release add up to.
 
     labels: by name of what is counted, (label, split) → number. Of images: `status`, `content_type`,
     `origin`, `raters` (how many looked); of artifacts: `category`, `subtype`, `missing` (fields without an
-    answer). images, artifacts, detection_only: by split.
+    answer). images, artifacts, detection_only: by split. spreads: how numbers are distributed (`SPREADS`).
     """
 
     def __init__(self) -> None:
@@ -113,10 +187,16 @@ class Totals:
         self.raters: Tally[str] = Tally()
         self.sources: Tally[tuple[str, str]] = Tally()
         """(source, licence) of every image, also of those for detection only."""
-        self.agreement = Spread()
-        """`agreement` of the artifacts that more than one rater drew."""
+        self.generators: Tally[tuple[str, str]] = Tally()
+        """(tool, model) of every synthetic image; `""` where it is not known."""
+        self.spreads: dict[str, Spread] = {name: Spread() for name in SPREADS}
+        self.regions = Regions()
+        self.agreement = Agreement()
         self.example: ImageRecord | None = None
         """The first image with artifacts, or the first of all."""
+        self.example_drawn: tuple[Artifact, ...] | None = None
+        """What each rater drew on it."""
+        self._pictures: dict[str, tuple[tuple[bool, bytes], ImageRecord]] = {}
 
     def add(self, record: ImageRecord, drawn: tuple[Artifact, ...] | None = None) -> None:
         """Take in a released image with its merged artifacts, its split and its group.
@@ -134,10 +214,15 @@ class Totals:
         for rater in record.raters:
             if rater:
                 self.raters.add(rater[:_LONGEST_NAME])
+        self.spreads["artifacts per image"].add(len(record.artifacts))
+        self.spreads["words per caption"].add(len(record.caption.split()), times=bool(record.caption))
         for artifact in record.artifacts:
             self._add_artifact(artifact, split)
+        self.regions.add(record)
+        self.agreement.add(record, drawn)
         if self.example is None or (record.artifacts and not self.example.artifacts):
-            self.example = record
+            self.example, self.example_drawn = record, drawn
+        self._add_picture(record)
 
     def add_detection_only(self, record: ImageRecord) -> None:
         """Take in a real photograph that is in the config `detection` alone."""
@@ -158,10 +243,32 @@ class Totals:
             totals[label] += count
         yield from sorted(totals.items())
 
+    def pictures(self, most: int) -> list[ImageRecord]:
+        """Images to show, chosen without looking at them: one of each subtype, in turn by category.
+
+        They are without their reviews and metadata.
+        """
+        taxonomy = load_taxonomy()
+        kinds = [
+            [subtype.id for subtype in taxonomy.subtypes_of(category.id)] + [category.id]
+            for category in taxonomy.categories
+        ]
+        chosen: dict[str, ImageRecord] = {}
+        for row in zip_longest(*kinds):
+            for kind in row:
+                if kind in self._pictures and len(chosen) < most:
+                    record = self._pictures[kind][1]
+                    chosen.setdefault(record.image_id, record)
+        return list(chosen.values())
+
     def _add_image(self, record: ImageRecord) -> None:
         self.simulated += is_simulated(record)
         source = source_name(record.source) or UNKNOWN
         self.sources.add((source[:_LONGEST_NAME], record.license[:_LONGEST_NAME] or UNKNOWN))
+        if record.origin == "synthetic":
+            made = record.generation
+            names = (made.tool, made.model) if made else ("", "")
+            self.generators.add((names[0][:_LONGEST_NAME], names[1][:_LONGEST_NAME]))
 
     def _add_artifact(self, artifact: Artifact, split: str) -> None:
         self._count("category", artifact.category, split)
@@ -169,11 +276,31 @@ class Totals:
         for field in ("category", "subtype", "phrase", "explanation"):
             if not getattr(artifact, field):
                 self._count("missing", field, split)
+        self.spreads["points per artifact"].add(sum(len(ring) // 2 for ring in artifact.polygons))
+        for field, text in (("phrase", artifact.phrase), ("explanation", artifact.explanation)):
+            self.spreads[f"words per {field}"].add(len(text.split()), times=bool(text.strip()))
         if artifact.agreement is not None:
-            self.agreement.add(artifact.agreement)
+            self.spreads["agreement"].add(artifact.agreement)
+
+    def _add_picture(self, record: ImageRecord) -> None:
+        kinds = {kind for each in record.artifacts for kind in (each.subtype, each.category) if kind}
+        if not kinds:
+            return
+        # Where there are many regions, none of them can be seen well.
+        key = len(record.artifacts) > 4, hashlib.sha256(record.image_id.encode()).digest()
+        for kind in kinds & _known_kinds():
+            if kind not in self._pictures or key < self._pictures[kind][0]:
+                slim = msgspec.structs.replace(record, reviews=(), generation=None, extra={})
+                self._pictures[kind] = key, slim
 
     def _count(self, name: str, label: str | None, split: str) -> None:
         self.labels[name][label or UNKNOWN, split] += 1
+
+
+@cache
+def _known_kinds() -> frozenset[str]:
+    taxonomy = load_taxonomy()
+    return frozenset((*taxonomy.category_ids, *taxonomy.subtype_ids))
 
 
 def is_simulated(record: ImageRecord) -> bool:
