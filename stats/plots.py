@@ -1,8 +1,6 @@
 """Pictures of a release: which artifacts there are, and how large they are.
 
-Drawn with matplotlib's own objects, without pyplot, so that a plot leaves no state behind; the same tables
-give the same PNG bytes. Categories have the taxonomy's colours, which are told apart with any common colour
-vision, and everything that a colour says is also written.
+The same tables give the same PNG bytes. Categories have the taxonomy's colours.
 """
 
 from __future__ import annotations
@@ -10,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from synthscars.files import atomic_file
+from synthscars.plotting import FAINT, GREY, INK, SHADES, layout, plain, plotting, save_png, title
 from synthscars.stats.summary import UNKNOWN
 from synthscars.stats.tables import Tables
 from synthscars.taxonomy import load_taxonomy
@@ -23,14 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-_INK = "#222222"
-_FAINT = "#6b6b6b"
-_GREY = "#8c8c8c"
-_SHADES = (1.0, 0.6, 0.3)
 _BINS_PER_DECADE = 8
-_STYLE = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10.0}
 
 
 class _Bar(NamedTuple):
@@ -43,18 +36,14 @@ class _Bar(NamedTuple):
 
 def save_plots(tables: Tables, folder: Path) -> list[Path]:
     """Write `artifacts_by_subtype.png` and `region_sizes.png` into a folder and return their paths."""
-    import matplotlib
-
     plots: dict[str, Callable[[Tables], Figure]] = {
         "artifacts_by_subtype": plot_subtypes,
         "region_sizes": plot_sizes,
     }
-    # The user's own matplotlib settings must not change the bytes. No backend is used.
-    settings: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-    with matplotlib.rc_context(settings | _STYLE):
+    with plotting():
         for name, draw in plots.items():
             with atomic_file(folder / f"{name}.png") as file:
-                draw(tables).savefig(file, format="png", dpi=150, metadata={"Software": None})
+                save_png(draw(tables), file)
     return [folder / f"{name}.png" for name in plots]
 
 
@@ -67,7 +56,7 @@ def plot_subtypes(tables: Tables) -> Figure:
     frame = _named(tables.artifacts)
     counts = frame.groupby(["category", "subtype", "split"]).size().to_dict()
     bars = list(_bars(frame))
-    figure = Figure(figsize=(9, 0.36 * len(bars) + 2.4), layout=_layout())
+    figure = Figure(figsize=(9, 0.36 * len(bars) + 2.4), layout=layout())
     axes = figure.subplots()
     _title(axes, "Artifacts by subtype", tables)
 
@@ -82,18 +71,18 @@ def plot_subtypes(tables: Tables) -> Figure:
             xytext=(2, 0),
             textcoords="offset points",
             va="center",
-            color=_INK,
+            color=INK,
             weight="bold",
         )
         for bar in members:
             y += 1
             left = 0
-            for split, shade in zip(tables.splits, _SHADES, strict=False):
+            for split, shade in zip(tables.splits, SHADES, strict=False):
                 count = int(counts.get((bar.category, bar.subtype, split), 0))
                 axes.barh(y, count, left=left, height=0.74, color=bar.color, alpha=shade, linewidth=0)
                 left += count
             axes.annotate(
-                f"{left:,}", (left, y), xytext=(4, 0), textcoords="offset points", va="center", color=_INK
+                f"{left:,}", (left, y), xytext=(4, 0), textcoords="offset points", va="center", color=INK
             )
             ticks[y] = bar.subtype_name
         y += 1.2
@@ -102,11 +91,11 @@ def plot_subtypes(tables: Tables) -> Figure:
     axes.set_xlim(0, max(most, 1) * 1.1)
     axes.set_xlabel("number of artifacts")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _plain(axes)
+    plain(axes)
     axes.tick_params(axis="y", length=0)
     shades = [
-        Patch(facecolor=_INK, alpha=shade, label=split)
-        for split, shade in zip(tables.splits, _SHADES, strict=False)
+        Patch(facecolor=INK, alpha=shade, label=split)
+        for split, shade in zip(tables.splits, SHADES, strict=False)
     ]
     axes.legend(
         handles=shades,
@@ -129,11 +118,11 @@ def plot_sizes(tables: Tables) -> Figure:
     frame = _named(tables.artifacts)
     frame = frame[frame["area_share"] > 0]
     categories = {bar.category: bar for bar in _bars(frame) if (frame["category"] == bar.category).any()}
-    figure = Figure(figsize=(9, 1.7 * max(len(categories), 1) + 1.5), layout=_layout())
+    figure = Figure(figsize=(9, 1.7 * max(len(categories), 1) + 1.5), layout=layout())
     panels: list[Axes] = list(figure.subplots(max(len(categories), 1), 1, sharex=True, squeeze=False)[:, 0])
     _title(panels[0], "Region sizes", tables)
     if frame.empty:
-        panels[0].annotate("no artifacts", (0.5, 0.5), xycoords="axes fraction", ha="center", color=_FAINT)
+        panels[0].annotate("no artifacts", (0.5, 0.5), xycoords="axes fraction", ha="center", color=FAINT)
         panels[0].set_axis_off()
         return figure
 
@@ -144,7 +133,7 @@ def plot_sizes(tables: Tables) -> Figure:
         shares = frame.loc[frame["category"] == category, "area_share"].to_numpy()
         axes.hist(shares, bins=edges, color=bar.color, alpha=0.75, edgecolor="white", linewidth=0.6)
         median = float(np.median(shares))
-        axes.axvline(median, color=_INK, linewidth=1.4)
+        axes.axvline(median, color=INK, linewidth=1.4)
         right = np.log10(median) < lowest + 0.75 * (highest - lowest)
         axes.annotate(
             f"median {100 * median:.3g} %",
@@ -154,7 +143,7 @@ def plot_sizes(tables: Tables) -> Figure:
             textcoords="offset points",
             ha="left" if right else "right",
             va="top",
-            color=_INK,
+            color=INK,
         )
         axes.set_ylabel("artifacts")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
@@ -164,21 +153,15 @@ def plot_sizes(tables: Tables) -> Figure:
             (0.005, 0.97),
             xycoords="axes fraction",
             va="top",
-            color=_INK,
+            color=INK,
             weight="bold",
         )
-        _plain(axes)
+        plain(axes)
     panels[-1].set_xscale("log")
     panels[-1].set_xlim(edges[0], edges[-1])
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     panels[-1].set_xlabel("area of the region, share of the image (log scale)")
     return figure
-
-
-def _layout() -> ConstrainedLayoutEngine:
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    return ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
 
 
 def _named(artifacts: pd.DataFrame) -> pd.DataFrame:
@@ -200,24 +183,9 @@ def _bars(artifacts: pd.DataFrame) -> Iterator[_Bar]:
             yield _Bar(category.id, category.name, id, name, category.color)
     for owner, name in sorted(found):
         if owner not in taxonomy.category_ids:
-            yield _Bar(owner, f"Category {owner}", name, name, _GREY)
+            yield _Bar(owner, f"Category {owner}", name, name, GREY)
 
 
-def _title(axes: Axes, title: str, tables: Tables) -> None:
-    # A dollar sign would start a formula.
-    name = f"{tables.name} {tables.version}".strip().replace("$", r"\$")
-    axes.set_title(title, loc="left", fontsize=14, weight="bold", color=_INK, pad=24)
-    axes.annotate(
-        f"{name}: {len(tables.images):,} images, {len(tables.artifacts):,} artifacts",
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 9),
-        textcoords="offset points",
-        color=_FAINT,
-    )
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_FAINT)
-    axes.tick_params(colors=_INK)
+def _title(axes: Axes, text: str, tables: Tables) -> None:
+    name = f"{tables.name} {tables.version}".strip()
+    title(axes, text, f"{name}: {len(tables.images):,} images, {len(tables.artifacts):,} artifacts")
