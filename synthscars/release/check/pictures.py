@@ -10,8 +10,9 @@ from synthscars.images import difference_hash, open_image, sha256, upright
 from synthscars.problems import ImageError, Problem
 from synthscars.release.check.annotations import check_record
 from synthscars.release.check.items import Item
-from synthscars.release.check.personal import Trace, check_traces, image_traces, record_traces
+from synthscars.release.check.personal import check_findings, image_findings, record_findings
 from synthscars.release.check.texts import Text, check_texts, texts_of
+from synthscars.release.personal import Finding
 
 _FETCH = "fetch the release again, or build it again from the originals"
 
@@ -37,12 +38,12 @@ def look(item: Item) -> Seen:
     problems = list(check_record(item))
     texts = texts_of(item)
     problems += check_texts(item, texts)
-    traces = list(record_traces(item.record))
+    findings = list(record_findings(item.record))
     phash = ""
     data = _bytes(item, problems)
     if data is not None:
-        phash = _look_at(item, data, problems, traces)
-    problems += check_traces(item, traces)
+        phash = _look_at(item, data, problems, findings)
+    problems += check_findings(item, findings)
     # The bytes are of no use any more, and many results may wait.
     light = item._replace(row={} if item.released else None, load=_nothing)
     return Seen(light, problems, texts, phash, data is not None)
@@ -65,7 +66,7 @@ def _bytes(item: Item, problems: list[Problem]) -> bytes | None:
     return data
 
 
-def _look_at(item: Item, data: bytes, problems: list[Problem], traces: list[Trace]) -> str:
+def _look_at(item: Item, data: bytes, problems: list[Problem], findings: list[Finding]) -> str:
     problems += _identity(item, data)
     try:
         image = open_image(data)
@@ -78,7 +79,7 @@ def _look_at(item: Item, data: bytes, problems: list[Problem], traces: list[Trac
         what = f"it is {turned.width} x {turned.height} pixels upright, the record says {record.width} x "
         fix = "correct the size: outlines that were drawn on another size are elsewhere"
         problems.append(item.problem("image.size", f"{what}{record.height}", fix))
-    traces += image_traces(image)
+    findings += image_findings(image)
     return difference_hash(turned)
 
 
