@@ -97,26 +97,19 @@ def write_croissant(
     *,
     licences: Sequence[str] = (),
     totals: Totals | None = None,
-    creators: Sequence[str] = (),
-    url: str = "",
     published: str = "",
-    citation: str = CITATION,
 ) -> None:
     """Write `croissant.json` of a release whose files the manifest lists.
 
     licences: of the images, beside that of the collection. totals: for how many raters looked at an image and
-    how well they agree. creators: names of people or organisations. url: the page of the dataset. published:
-    `YYYY-MM-DD`. citation: BibTeX. What is not given is left out.
+    how well they agree. published: `YYYY-MM-DD`. What is not known is left out.
     """
     described = describe(
         manifest,
         settings,
         licences=licences,
         totals=totals,
-        creators=creators,
-        url=url,
         published=published,
-        citation=citation,
     )
     with atomic_file(folder / CROISSANT_NAME) as file:
         file.write(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
@@ -128,10 +121,7 @@ def describe(
     *,
     licences: Sequence[str] = (),
     totals: Totals | None = None,
-    creators: Sequence[str] = (),
-    url: str = "",
     published: str = "",
-    citation: str = CITATION,
 ) -> Json:
     """What `write_croissant` writes."""
     from datasets import Features
@@ -140,10 +130,11 @@ def describe(
 
     configs = config_columns()
     optional: Json = {
-        "url": url,
-        "creator": [{"@type": "sc:Organization", "name": name} for name in creators],
+        "url": settings.homepage,
+        "creator": [{"@type": "sc:Person", "name": name} for name in settings.authors],
         "datePublished": published,
-        "citeAs": citation,
+        "sameAs": f"https://doi.org/{settings.doi}" if settings.doi else "",
+        "citeAs": settings.citation or CITATION,
     }
     return {
         "@context": _CONTEXT,
@@ -152,12 +143,12 @@ def describe(
         "name": settings.pretty_name or manifest.name,
         "description": _description(manifest),
         "version": manifest.version,
-        "license": [_licence(name) for name in dict.fromkeys([settings.license, *licences]) if name],
+        "license": list(_licences(settings, licences)),
         **{name: value for name, value in optional.items() if value},
         "keywords": _KEYWORDS,
-        "inLanguage": "en",
+        "inLanguage": list(settings.language),
         "isLiveDataset": False,
-        **_responsible(manifest, totals),
+        **_responsible(manifest, settings, totals),
         "distribution": list(_distribution(manifest, list(configs))),
         "recordSet": [
             splits(list(manifest.splits)),
@@ -184,11 +175,18 @@ def _description(manifest: Manifest) -> str:
     )
 
 
-def _licence(name: str) -> str | Json:
-    spdx = _SPDX.get(name.lower())
-    if spdx:
-        return f"https://spdx.org/licenses/{spdx}.html"
-    return name if name.startswith(("https://", "http://")) else {"@type": "sc:CreativeWork", "name": name}
+def _licences(settings: ReleaseSettings, images: Sequence[str]) -> Iterator[str | Json]:
+    """The licences, each once: by its page if it has one, else by its name."""
+    own = settings.license_name or settings.license
+    if settings.license_link:
+        yield {"@type": "sc:CreativeWork", "name": own, "url": settings.license_link}
+    for name in dict.fromkeys([*([] if settings.license_link else [own]), *images]):
+        if spdx := _SPDX.get(name.lower()):
+            yield f"https://spdx.org/licenses/{spdx}.html"
+        elif name.startswith(("https://", "http://")):
+            yield name
+        elif name:
+            yield {"@type": "sc:CreativeWork", "name": name}
 
 
 # Files
@@ -240,7 +238,7 @@ def _file_set_id(config: str) -> str:
 # Responsible AI
 
 
-def _responsible(manifest: Manifest, totals: Totals | None) -> dict[str, Any]:
+def _responsible(manifest: Manifest, settings: ReleaseSettings, totals: Totals | None) -> dict[str, Any]:
     """The properties of the extension for responsible AI that are known."""
     merged = "min_iou" in manifest.settings
     found: dict[str, Any] = {
@@ -274,6 +272,16 @@ def _responsible(manifest: Manifest, totals: Totals | None) -> dict[str, Any]:
             f"{manifest.settings['min_iou']:g} are one artifact, which is kept if more than half of the "
             "raters drew it or an adjudicator confirmed it.",
         ]
+    said = {
+        "rai:dataCollection": " ".join(filter(None, (settings.curation, settings.images))),
+        "rai:annotatorDemographics": settings.annotators,
+        "rai:dataUseCases": settings.uses,
+        "rai:personalSensitiveInformation": settings.personal_data,
+    }
+    for name, text in said.items():
+        if text:
+            known = found.get(name, [])
+            found[name] = f"{text} {known}" if isinstance(known, str) else [text, *known]
     if totals is not None:
         found |= _raters(totals)
         if totals.simulated:
@@ -293,9 +301,10 @@ def _raters(totals: Totals) -> dict[str, Any]:
             for count, images in looked
         )
     }
-    if totals.agreement.count:
+    agreement = totals.spreads["agreement"]
+    if agreement.count:
         found["rai:dataAnnotationAnalysis"] = [
-            f"Mean mask IoU with the other raters, over the {totals.agreement.count} artifacts that more "
-            f"than one rater drew: {totals.agreement.mean:.3f}."
+            f"Mean mask IoU with the other raters, over the {agreement.count} artifacts that more than one "
+            f"rater drew: {agreement.mean:.3f}."
         ]
     return {name: value for name, value in found.items() if value}

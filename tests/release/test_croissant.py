@@ -25,8 +25,17 @@ from synthscars.release.totals import Totals
 from synthscars.settings import ReleaseSettings
 from synthscars.taxonomy import load_taxonomy
 
-SETTINGS = ReleaseSettings(pretty_name='Noise "&" <b>', license="cc-by-4.0")
-GIVEN = {"creators": ["Somebody"], "url": "https://example.org/noise", "published": "2026-01-31"}
+SETTINGS = ReleaseSettings(
+    pretty_name='Noise "&" <b>',
+    license="cc-by-4.0",
+    authors=("Ada Example", "Ben Example"),
+    homepage="https://example.org/noise",
+    doi="10.1234/noise",
+    images="Drawn by chance.",
+    annotators="Two of us.",
+    personal_data="Nobody is in them.",
+)
+GIVEN = {"published": "2026-01-31"}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +93,9 @@ def test_it_says_that_it_is_croissant_1_1_with_the_extension_for_responsible_ai(
     assert metadata.ctx.conforms_to.value == "http://mlcommons.org/croissant/1.1"
     assert metadata.data_annotation_platform == ["Label Studio"]
     assert metadata.data_limitations
-    assert metadata.personal_sensitive_information
+    assert metadata.personal_sensitive_information[0] == "Nobody is in them."
+    assert metadata.annotator_demographics == ["Two of us."]
+    assert metadata.data_collection.startswith("Drawn by chance. Generated images")
 
 
 def test_names_licences_creators_and_the_day_are_those_given(folder: Path) -> None:
@@ -96,9 +107,18 @@ def test_names_licences_creators_and_the_day_are_those_given(folder: Path) -> No
         "https://spdx.org/licenses/CC0-1.0.html",
     ]
     assert metadata.license[2].name == "my own"
-    assert [each.name for each in metadata.creators] == ["Somebody"]
+    assert [each.name for each in metadata.creators] == ["Ada Example", "Ben Example"]
     assert metadata.date_published.isoformat()[:10] == "2026-01-31"
     assert metadata.url == "https://example.org/noise"
+
+
+def test_a_licence_that_nobody_knows_has_its_name_and_its_page(folder: Path) -> None:
+    settings = ReleaseSettings(license="other", license_name="Ours", license_link="https://example.org/l")
+    assert describe(read_manifest(folder), settings, licences=["CC0-1.0", "Ours too"])["license"] == [
+        {"@type": "sc:CreativeWork", "name": "Ours", "url": "https://example.org/l"},
+        "https://spdx.org/licenses/CC0-1.0.html",
+        {"@type": "sc:CreativeWork", "name": "Ours too"},
+    ]
 
 
 def test_what_is_not_given_is_left_out_and_the_only_thing_missed_is_the_day(folder: Path) -> None:
@@ -288,8 +308,8 @@ def test_the_same_release_gives_the_same_bytes_without_time_or_place(folder: Pat
 def test_totals_tell_how_many_raters_looked_and_how_well_they_agree(folder: Path) -> None:
     totals = Totals()
     totals.labels["raters"].update({("1", "train"): 4, ("3", "test"): 2})
-    totals.agreement.add(0.5)
-    totals.agreement.add(0.75)
+    totals.spreads["agreement"].add(0.5)
+    totals.spreads["agreement"].add(0.75)
     totals.simulated = 3
     described = describe(read_manifest(folder), SETTINGS, totals=totals)
     assert described["rai:annotationsPerItem"] == "4 images by 1 rater; 2 images by 3 raters"
