@@ -102,7 +102,7 @@ def test_parquet_is_laid_out_for_readers_and_for_deduplication(workspace: Worksp
     import pyarrow.parquet as pq
 
     (path,) = (workspace.release_dir("1.0.0") / "data").glob("train-*")
-    assert path.name == "train-00000-of-00001.parquet"
+    assert path.name == "train-00000.parquet"
     group = pq.ParquetFile(path).metadata.row_group(0)
     columns = {group.column(index).path_in_schema: group.column(index) for index in range(group.num_columns)}
     assert columns["image.bytes"].compression == "UNCOMPRESSED"
@@ -148,6 +148,9 @@ def test_the_manifest_says_what_is_there_and_what_it_was_made_from(workspace: Wo
         assert (shard.bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {
         "README.md",
+        "DATA_STATEMENT.md",
+        "GUIDELINE.md",
+        *(f"figures/{name}.png" for name in ("composition", "sizes", "places")),
         "manifest.json",
         *(shard.path for shard in manifest.files),
     }
