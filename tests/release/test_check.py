@@ -576,7 +576,14 @@ def test_the_published_layout_is_checked_with_the_defects_that_its_reader_finds(
     report = check(source, problems)
     assert (report.format, report.images, report.decoded) == ("synthscars-json", 3, 3)
     assert report.splits == {"test": 1, "train": 2}
-    assert report.codes == {"category.missing": 1, "explanation.empty": 1, "license.missing": 2}
+    assert report.codes == {
+        "bbox.missing": 1,
+        "caption.not_in_grammar": 1,
+        "category.missing": 1,
+        "explanation.empty": 1,
+        "license.missing": 2,
+        "polygon.rounding": 1,
+    }
     assert all(not Path(each.file).is_absolute() for each in problems)
 
 

@@ -20,6 +20,7 @@ from synthscars.release.check.across import Across, Find, Missing
 from synthscars.release.check.items import Item
 from synthscars.release.check.personal import Raters
 from synthscars.release.check.pictures import Seen, look
+from synthscars.release.check.published import FORMAT, TELLS, read_published
 from synthscars.release.check.tables import Stored, check_files, check_images, items_of, manifest_of
 from synthscars.release.check.texts import Corpus
 from synthscars.release.files import EmbeddedImages, data_files
@@ -77,7 +78,7 @@ def check(
             if progress:
                 progress(1)
         # A reader that knows a kind of fault has told it of all images.
-        said = {problem.code for problem in found}
+        said = {problem.code for problem in found} | (TELLS if name == FORMAT else set())
         found.extend(problem for problem in mine if problem.code not in said)
     totals.finish(found, find, workers)
     if not totals.images:
@@ -190,7 +191,12 @@ def _finder(name: str, source: Path, images: Path | None) -> Find:
 def _read(name: str, source: Path, problems: Problems, find: Find, images: Path | None) -> Iterator[Item]:
     from synthscars.converters import formats
 
-    for record in formats.read(source, problems, name, images=images):
+    records = (
+        read_published(source, problems, images)
+        if name == FORMAT
+        else formats.read(source, problems, name, images=images)
+    )
+    for record in records:
         yield Item(record, record.file_name, partial(find, record.image_id))
 
 
