@@ -70,12 +70,14 @@ def draw_artifacts(
     labels: bool = True,
     explanations: bool = False,
     font: str | Path | None = None,
+    line: int | None = None,
 ) -> Image.Image:
     """The image (upright, any mode) with the outlines of its artifacts, as RGB; the image stays as it is.
 
     labels: every artifact's phrase beside it (its subtype, if it has none), inside the picture. explanations:
     numbers, and below the picture what they stand for, with the explanations. font: a TrueType or OpenType
-    file, for scripts that DejaVu Sans does not have (Chinese, for instance).
+    file, for scripts that DejaVu Sans does not have (Chinese, for instance). line: width of the outlines in
+    pixels of the finished picture, for one that is shown smaller; it follows from the size if not given.
 
     An image whose shorter side is below 384 pixels is enlarged by a whole factor. Raises `OSError` if the
     font cannot be read.
@@ -87,6 +89,8 @@ def draw_artifacts(
     if scale > 1:
         canvas = canvas.resize((canvas.width * scale, canvas.height * scale), Image.Resampling.BICUBIC)
     style = _style(canvas.size, scale, font)
+    if line is not None:
+        style = style._replace(line=line)
     shown = [
         _Shown(number, artifact, _color(artifact), _shape(artifact, canvas.size, scale))
         for number, artifact in enumerate(artifacts, 1)

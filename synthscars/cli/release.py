@@ -17,6 +17,7 @@ from synthscars.cli.common import (
     show_problems,
     workspace_option,
 )
+from synthscars.cli.release_card import card
 from synthscars.cli.release_check import check
 from synthscars.cli.release_deprecate import deprecate
 from synthscars.cli.release_diff import diff
@@ -126,6 +127,7 @@ def build(
     finish(problems)
 
 
+release.add_command(card)
 release.add_command(check)
 release.add_command(diff)
 release.add_command(list_)
