@@ -21,7 +21,9 @@ from synthscars.cli.release_card import card
 from synthscars.cli.release_check import check
 from synthscars.cli.release_deprecate import deprecate
 from synthscars.cli.release_diff import diff
+from synthscars.cli.release_get import get, published
 from synthscars.cli.release_list import list_, size
+from synthscars.cli.release_publish import publish
 
 if TYPE_CHECKING:
     from synthscars.problems import Problems
@@ -132,6 +134,9 @@ release.add_command(check)
 release.add_command(diff)
 release.add_command(list_)
 release.add_command(deprecate)
+release.add_command(publish)
+release.add_command(get)
+release.add_command(published)
 
 
 def _report_before_failing(problems: Problems, as_json: bool) -> None:

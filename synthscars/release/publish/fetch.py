@@ -1,0 +1,393 @@
+"""Gets a published release: every file is verified before the release takes its name.
+
+What is published is untrusted: its manifest can name no path outside the release, and no file may be larger
+than it says. What has arrived is kept in `.fetching-<version>` until all is there, so that the next run goes
+on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from synthscars.problems import Problems, ReleaseError
+from synthscars.release.manifest import MANIFEST_NAME, version_key, versions
+from synthscars.release.publish.contents import (
+    FILES_NAME,
+    MOST_COMPANION_BYTES,
+    FileOf,
+    Listing,
+    is_companion,
+    parse_manifest,
+)
+from synthscars.release.publish.hub import HubFile, HubRepository
+from synthscars.release.publish.places import Place, reaching
+from synthscars.release.publish.send import Moment, Progress
+from synthscars.release.publish.targets import Target
+from synthscars.release.publish.whole import git_hash
+from synthscars.workspace import check_version
+
+STAGING = ".fetching-"
+_MOST_COMPANIONS = 1000
+_TRIES = 2
+
+
+class PublishedVersion(msgspec.Struct, frozen=True):
+    """One version of a published place. revision: its commit on the Hub, else its folder."""
+
+    version: str
+    revision: str
+
+
+class GetReport(msgspec.Struct, frozen=True):
+    """What was fetched. fetched, linked: bytes that came over the line, and that other releases here had.
+    unchanged: the release was there already."""
+
+    version: str
+    path: Path
+    files: int
+    fetched: int
+    linked: int
+    unchanged: bool = False
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """A file that is to be fetched. sha256: `""` if only git's hash is known."""
+
+    path: str
+    bytes: int
+    sha256: str = ""
+    git: str = ""
+
+    def is_in(self, path: Path) -> bool:
+        """Whether this file is that one."""
+        try:
+            if path.stat().st_size != self.bytes:
+                return False
+            if self.sha256:
+                with path.open("rb") as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+            return git_hash(path) == self.git
+        except OSError:
+            return False
+
+
+class Source(Protocol):
+    """Where a release is fetched from."""
+
+    def versions(self) -> list[PublishedVersion]:
+        """Every version that is whole, oldest first."""
+
+    def files(self, version: PublishedVersion) -> dict[str, Expected]:
+        """Every file that may be fetched, by path."""
+
+    def fetch(self, version: PublishedVersion, file: Expected, staging: Path) -> Path:
+        """Fetch one file to somewhere below `staging`; at most `file.bytes` bytes."""
+
+
+def open_source(target: Target, *, endpoint: str | None = None, token: str | None = None) -> Source:
+    """The source that a target names."""
+    if target.kind == "hub":
+        return _HubSource(HubRepository(target.location, endpoint=endpoint, token=token))
+    return _PlaceSource(Place(target))
+
+
+def published_versions(
+    target: Target, *, endpoint: str | None = None, token: str | None = None
+) -> list[PublishedVersion]:
+    """The versions of a published place, oldest first. Raises `ReleaseError` if it cannot be reached."""
+    return open_source(target, endpoint=endpoint, token=token).versions()
+
+
+def get_release(
+    target: Target,
+    parent: Path,
+    problems: Problems,
+    *,
+    version: str | None = None,
+    endpoint: str | None = None,
+    token: str | None = None,
+    progress: Progress | None = None,
+) -> GetReport:
+    """Fetch a version, the newest if not given, as `parent/<version>`.
+
+    Files that other releases in `parent` have are linked. Interrupted, the same call goes on. Raises
+    `ReleaseError` if there is no such version, if another release has that name here, or if a file is not
+    what the manifest says: each is then in `problems`.
+    """
+    from filelock import FileLock
+
+    source = open_source(target, endpoint=endpoint, token=token)
+    chosen = _choose(source.versions(), version, target)
+    staging = parent / f"{STAGING}{chosen.version}"
+    staging.mkdir(parents=True, exist_ok=True)
+    with FileLock(parent / f"{STAGING}{chosen.version}.lock"):
+        release = staging / "release"
+        offered = source.files(chosen)
+        manifest = _fetch_manifest(source, chosen, offered, staging, target)
+        wanted = _wanted(
+            parse_manifest(manifest.read_bytes(), f"{target.shown} {MANIFEST_NAME}"), offered, chosen
+        )
+        final = parent / chosen.version
+        if final.exists():
+            report = _there_already(final, manifest, wanted, chosen, target)
+        else:
+            _room(parent, wanted, release)
+            report = _fetch_all(source, chosen, wanted, staging, parent, problems, progress)
+            for folder, _, _ in os.walk(release, topdown=False):
+                _sync(Path(folder))
+            release.rename(final)
+            _sync(parent)
+        shutil.rmtree(staging)
+    (parent / f"{STAGING}{chosen.version}.lock").unlink(missing_ok=True)
+    return report
+
+
+def _choose(known: list[PublishedVersion], version: str | None, target: Target) -> PublishedVersion:
+    if version is not None:
+        check_version(version)
+    if not known:
+        raise ReleaseError(f"{target.shown} has no published release", fix="look at the name")
+    found = [one for one in known if version in (None, one.version)]
+    if not found:
+        raise ReleaseError(
+            f"{target.shown} has no release {version}",
+            fix=f"there are {', '.join(one.version for one in known)}",
+        )
+    return found[-1]
+
+
+def _fetch_manifest(
+    source: Source, chosen: PublishedVersion, offered: dict[str, Expected], staging: Path, target: Target
+) -> Path:
+    expected = offered.get(MANIFEST_NAME)
+    if expected is None or expected.bytes > MOST_COMPANION_BYTES:
+        raise ReleaseError(f"{target.shown} {chosen.version} has no {MANIFEST_NAME}", fix="it is no release")
+    path = staging / "release" / MANIFEST_NAME
+    if not expected.is_in(path):
+        found = source.fetch(chosen, expected, staging)
+        if not expected.is_in(found):
+            found.unlink()
+            raise ReleaseError(f"{MANIFEST_NAME} did not arrive whole", fix="run the same command again")
+        path.parent.mkdir(exist_ok=True)
+        found.replace(path)
+    return path
+
+
+def _wanted(listing: Listing, offered: dict[str, Expected], chosen: PublishedVersion) -> list[Expected]:
+    """The shards, as the manifest has them, and what else belongs to a release."""
+    if listing.version != chosen.version:
+        raise ReleaseError(
+            f"what is published as {chosen.version} says that it is {listing.version}",
+            fix="tell who published it",
+        )
+    wanted = []
+    for file in listing.files:
+        there = offered.get(file.path)
+        if there is None or there.bytes != file.bytes or there.sha256 not in ("", file.sha256):
+            raise ReleaseError(
+                f"{file.path} is {'missing' if there is None else 'another file'} where it is published",
+                fix="tell who published it, or get another version",
+            )
+        wanted.append(Expected(file.path, file.bytes, file.sha256))
+    companions = [file for path, file in sorted(offered.items()) if is_companion(path)]
+    if len(companions) > _MOST_COMPANIONS or any(file.bytes > MOST_COMPANION_BYTES for file in companions):
+        raise ReleaseError(
+            "it has more beside its shards than a release has", fix="look at what was published"
+        )
+    return wanted + companions
+
+
+def _there_already(
+    final: Path, manifest: Path, wanted: list[Expected], chosen: PublishedVersion, target: Target
+) -> GetReport:
+    try:
+        same = (final / MANIFEST_NAME).read_bytes() == manifest.read_bytes()
+    except OSError:
+        same = False
+    if not same or not all(
+        file.is_in(final / file.path) for file in wanted if file.path.endswith(".parquet")
+    ):
+        raise ReleaseError(
+            f"{final} is there, and is not the {chosen.version} of {target.shown}",
+            fix="get it into another folder with --to, or remove that one first",
+        )
+    return GetReport(chosen.version, final, len(wanted), 0, 0, unchanged=True)
+
+
+def _room(parent: Path, wanted: list[Expected], release: Path) -> None:
+    needed = sum(file.bytes for file in wanted if not (release / file.path).exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise ReleaseError(
+            f"{needed / 1e9:,.1f} GB are to come, and {parent} has room for {free / 1e9:,.1f} GB",
+            fix="make room, or get it into another folder with --to",
+        )
+
+
+def _fetch_all(
+    source: Source,
+    chosen: PublishedVersion,
+    wanted: list[Expected],
+    staging: Path,
+    parent: Path,
+    problems: Problems,
+    progress: Progress | None,
+) -> GetReport:
+    release = staging / "release"
+    here = _here(parent)
+    total = sum(file.bytes for file in wanted)
+    done = fetched = linked = 0
+    before = len(problems)
+    for number, file in enumerate(wanted):
+        if progress is not None:
+            progress(Moment("fetching", done, total, number, len(wanted)))
+        path = release / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_in(path):
+            if _linked(file, here, path):
+                linked += file.bytes
+            elif _fetched(source, chosen, file, staging, path):
+                fetched += file.bytes
+            else:
+                problems.add(
+                    "file.damaged",
+                    "what arrives is not what the manifest says",
+                    file=file.path,
+                    fix="run the same command again; if it stays, tell who published it",
+                )
+        done += file.bytes
+    if progress is not None:
+        progress(Moment("fetching", done, total, len(wanted), len(wanted)))
+    if found := len(problems) - before:
+        raise ReleaseError(
+            f"{found} file{'s' * (found != 1)} of {chosen.version} did not arrive as published",
+            fix="run the same command again: what is right is kept",
+        )
+    _remove_others(release, {file.path for file in wanted})
+    return GetReport(chosen.version, parent / chosen.version, len(wanted), fetched, linked)
+
+
+def _fetched(source: Source, chosen: PublishedVersion, file: Expected, staging: Path, path: Path) -> bool:
+    for _ in range(_TRIES):
+        found = source.fetch(chosen, file, staging)
+        if file.is_in(found):
+            with found.open("rb+") as written:
+                os.fsync(written.fileno())
+            found.replace(path)
+            return True
+        found.unlink(missing_ok=True)  # or the next try would go on from it
+    return False
+
+
+def _here(parent: Path) -> dict[tuple[str, int], Path]:
+    """Shards of the releases that are here, by what their manifests say."""
+    found = {}
+    for version in versions(parent):
+        try:
+            listing = parse_manifest((parent / version / MANIFEST_NAME).read_bytes(), version)
+        except (OSError, ReleaseError):
+            continue
+        for file in listing.files:
+            found[file.sha256, file.bytes] = parent / version / file.path
+    return found
+
+
+def _linked(file: Expected, here: dict[tuple[str, int], Path], path: Path) -> bool:
+    same = here.get((file.sha256, file.bytes))
+    if same is None or same.is_symlink() or not file.is_in(same):
+        return False
+    path.unlink(missing_ok=True)
+    try:
+        os.link(same, path)
+    except OSError:
+        shutil.copyfile(same, path)
+    return True
+
+
+def _remove_others(release: Path, wanted: set[str]) -> None:
+    """What an earlier attempt fetched before another release was published under this version."""
+    for path in release.rglob("*"):
+        if path.is_file() and path.relative_to(release).as_posix() not in wanted:
+            path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# Where from
+
+
+class _HubSource:
+    def __init__(self, hub: HubRepository) -> None:
+        self._hub = hub
+
+    def versions(self) -> list[PublishedVersion]:
+        return [PublishedVersion(name, commit) for name, commit in self._hub.refs().versions.items()]
+
+    def files(self, version: PublishedVersion) -> dict[str, Expected]:
+        found = self._hub.files(version.revision)
+        return {path: _expected(file) for path, file in found.items()}
+
+    def fetch(self, version: PublishedVersion, file: Expected, staging: Path) -> Path:
+        return self._hub.download(file.path, version.revision, staging / "download")
+
+
+def _expected(file: HubFile) -> Expected:
+    return Expected(file.path, file.bytes, file.sha256, "" if file.sha256 else file.git)
+
+
+class _PlaceSource:
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def versions(self) -> list[PublishedVersion]:
+        with reaching(self._place.target):
+            index = self._place.index()
+        if index is not None:
+            return [PublishedVersion(name, name) for name in sorted(index.versions, key=version_key)]
+        # Not every place can be listed, but one without an index was not finished either.
+        return []
+
+    def files(self, version: PublishedVersion) -> dict[str, Expected]:
+        with reaching(self._place.target):
+            listing = self._place.listing(version.revision)
+        if listing is None:
+            raise ReleaseError(
+                f"{self._place.target.shown}/{version.revision} has no {FILES_NAME}", fix="publish it again"
+            )
+        return {file.path: _of(file) for file in listing.files}
+
+    def fetch(self, version: PublishedVersion, file: Expected, staging: Path) -> Path:
+        part = staging / "download" / file.path
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as target:
+            start = target.tell()
+            if start > file.bytes:
+                target.truncate(start := 0)
+            with reaching(self._place.target):
+                self._copy(self._place.at(f"{version.revision}/{file.path}"), start, file.bytes, target.write)
+        return part
+
+    def _copy(self, path: str, start: int, size: int, write: Callable[[bytes], object]) -> None:
+        with self._place.fs.open(path, "rb") as source:
+            source.seek(start)
+            while start < size and (piece := source.read(min(2**20, size - start))):
+                write(piece)
+                start += len(piece)
+
+
+def _of(file: FileOf) -> Expected:
+    return Expected(file.path, file.bytes, file.sha256)

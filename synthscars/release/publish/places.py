@@ -1,0 +1,360 @@
+"""Publishes to a folder, or to a bucket or whatever else fsspec reaches.
+
+::
+
+    releases.json        the newest version, and where the others are; made anew from what is there
+    1.1.0/files.json     every file with size and sha256; written last: with it, the release is whole
+    1.1.0/...            the release as it was built
+
+A local folder gets the whole version by one rename. Elsewhere `1.1.0/uploading.json` says what is on its way
+until `files.json` is written, so that the next run knows which files of the same release have arrived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from synthscars.files import atomic_file, atomic_folder, remove_temporary
+from synthscars.problems import ReleaseError, SynthScarsError, UsageError
+from synthscars.release.manifest import MANIFEST_NAME, version_key
+from synthscars.release.publish.contents import (
+    CARD_NAME,
+    FILES_NAME,
+    FileOf,
+    Listing,
+    encode_files,
+    parse_files,
+)
+from synthscars.release.publish.send import Change, Counter, Options, Plan, Progress, PublishReport
+from synthscars.release.publish.targets import Target
+from synthscars.release.publish.whole import Whole
+from synthscars.workspace import is_version
+
+INDEX_NAME = "releases.json"
+UPLOADING_NAME = "uploading.json"
+
+
+@contextmanager
+def reaching(target: Target) -> Iterator[None]:
+    """Turn whatever a file system raises in the block into a `ReleaseError`: each has errors of its own."""
+    try:
+        yield
+    except (SynthScarsError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).replace(target.location, target.shown).split())[:300]
+        raise ReleaseError(
+            f"{target.shown}: {text or type(error).__name__}",
+            fix="look at the address, its credentials and the room there; then run the same command again",
+        ) from error
+
+
+class IndexEntry(msgspec.Struct, frozen=True):
+    """One version in `releases.json`. path: its folder; sha256: of its `files.json`."""
+
+    path: str
+    files: int
+    bytes: int
+    sha256: str
+
+
+class Index(msgspec.Struct, frozen=True):
+    """`releases.json`. latest: the highest version."""
+
+    name: str
+    latest: str
+    versions: dict[str, IndexEntry]
+
+
+class Place:
+    """A folder that fsspec reaches; see `reaching` for what its file system may raise."""
+
+    def __init__(self, target: Target) -> None:
+        import fsspec  # type: ignore[import-untyped, unused-ignore]
+
+        self.target = target
+        location = (
+            target.location if target.kind == "bucket" else str(Path(target.location).expanduser().resolve())
+        )
+        try:
+            self.fs, root = fsspec.core.url_to_fs(location)
+        except ImportError as error:
+            raise ReleaseError(f"{target.shown}: {error}", fix="install what it names") from error
+        except ValueError as error:
+            raise UsageError(f"{target.shown}: {error}", fix="look at the start of the URL") from error
+        self.root = str(root).rstrip("/")
+
+    def at(self, path: str) -> str:
+        """The path for the file system."""
+        return f"{self.root}/{path}"
+
+    def read(self, path: str, most: int) -> bytes | None:
+        """A small file, `None` if there is none. Raises `ReleaseError` if it has more than `most` bytes."""
+        try:
+            with self.fs.open(self.at(path), "rb") as file:
+                data: bytes = file.read(most + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if len(data) > most:
+            raise ReleaseError(
+                f"{self.target.shown}/{path} is larger than {most} bytes", fix="look at what it is"
+            )
+        return data
+
+    def size(self, path: str) -> int | None:
+        """The bytes of a file, `None` if there is none."""
+        try:
+            size = self.fs.info(self.at(path))["size"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return None if size is None else int(size)
+
+    def version_names(self) -> list[str]:
+        """Folders that are named as versions, oldest first; not all need be whole."""
+        self.fs.invalidate_cache()
+        try:
+            names = [
+                entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in self.fs.ls(self.root, detail=True)
+            ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(filter(is_version, names), key=version_key)
+
+    def listing(self, version: str) -> Listing | None:
+        """What a whole version consists of, `None` if it is not there or not whole."""
+        data = self.read(f"{version}/{FILES_NAME}", _MOST_INDEX)
+        return None if data is None else self._parsed(data, version)
+
+    def _parsed(self, data: bytes, version: str) -> Listing:
+        listing = parse_files(data, f"{self.target.shown}/{version}/{FILES_NAME}")
+        if listing.version != version:
+            raise ReleaseError(
+                f"{self.target.shown}/{version} holds {listing.version}", fix="publish it again"
+            )
+        return listing
+
+    def index(self) -> Index | None:
+        """What `releases.json` says, `None` if there is none. Raises `ReleaseError` if it is none."""
+        data = self.read(INDEX_NAME, _MOST_INDEX)
+        if data is None:
+            return None
+        try:
+            index = msgspec.json.decode(data, type=Index)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ReleaseError(
+                f"{self.target.shown}/{INDEX_NAME}: {error}", fix="publish there again"
+            ) from error
+        if not all(is_version(version) for version in (*index.versions, index.latest)):
+            raise ReleaseError(
+                f"{self.target.shown}/{INDEX_NAME} names what is no version", fix="publish there again"
+            )
+        return index
+
+    def new_index(self, name: str) -> bytes:
+        """`releases.json` as it should be, from the versions that are whole."""
+        entries = {}
+        for version in self.version_names():
+            data = self.read(f"{version}/{FILES_NAME}", _MOST_INDEX)
+            if data is not None:
+                files = self._parsed(data, version).files
+                digest = hashlib.sha256(data).hexdigest()
+                entries[version] = IndexEntry(version, len(files), sum(file.bytes for file in files), digest)
+        index = Index(name, next(reversed(entries), ""), entries)
+        return msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n"
+
+
+_MOST_INDEX = 64 * 2**20
+
+
+def publish_to_place(
+    whole: Whole, target: Target, options: Options, progress: Progress | None
+) -> PublishReport:
+    """See `publish_release`."""
+    with reaching(target):
+        return _publish(whole, target, options, progress)
+
+
+def _publish(whole: Whole, target: Target, options: Options, progress: Progress | None) -> PublishReport:
+    place = Place(target)
+    listing = Listing(whole.listing.name, whole.version, tuple(whole.files.values()))
+    encoded = encode_files(listing)
+    url = f"{target.shown.rstrip('/')}/{whole.version}"
+    there = place.read(f"{whole.version}/{FILES_NAME}", _MOST_INDEX)
+    if there is not None and there != encoded:
+        raise ReleaseError(
+            f"{url} is there with other content", fix="published versions do not change: build the next one"
+        )
+    known = _known(place, whole)
+    plan = _plan(place, whole, known, encoded, done=there is not None)
+    index = place.read(INDEX_NAME, _MOST_INDEX)
+    if options.dry_run:
+        return PublishReport(target.shown, whole.version, "planned", plan, url)
+    # A run that was killed after the version was whole has not written the index.
+    if there is not None and index == place.new_index(listing.name):
+        return PublishReport(target.shown, whole.version, "unchanged", plan, url)
+    counter = Counter([whole.files[change.path] for change in (*plan.add, *plan.copy)], progress)
+    if target.kind == "folder":
+        _fill_folder(Path(place.root), place, whole, plan, encoded, counter)
+    else:
+        _fill_bucket(place, whole, plan, encoded, counter)
+    return PublishReport(target.shown, whole.version, "published", plan, url)
+
+
+def _known(place: Place, whole: Whole) -> dict[tuple[str, int], str]:
+    """Where shards of other versions are, by sha256 and size."""
+    found = {}
+    for version in place.version_names():
+        listing = place.listing(version) if version != whole.version else None
+        for file in listing.files if listing is not None else ():
+            if file.path.endswith(".parquet"):
+                found[file.sha256, file.bytes] = f"{version}/{file.path}"
+    return found
+
+
+def _plan(
+    place: Place, whole: Whole, known: dict[tuple[str, int], str], encoded: bytes, *, done: bool
+) -> Plan:
+    version = whole.version
+    arriving = done or place.read(f"{version}/{UPLOADING_NAME}", _MOST_INDEX) == encoded
+    add, copy, keep = [], [], []
+    for path in sorted(whole.files, key=_order):
+        file = whole.files[path]
+        if done or (arriving and place.size(f"{version}/{path}") == file.bytes):
+            keep.append(Change(path, file.bytes))
+        elif source := known.get((file.sha256, file.bytes)):
+            copy.append(Change(path, file.bytes, source))
+        else:
+            add.append(Change(path, file.bytes))
+    delete = [] if done else [Change(path, 0) for path in _strangers(place, whole)]
+    return Plan(tuple(add), tuple(copy), tuple(keep), tuple(delete))
+
+
+def _order(path: str) -> tuple[int, str]:
+    """Data first: who opens a half release finds no card and no manifest that would make it look whole."""
+    return ((CARD_NAME, MANIFEST_NAME).index(path) + 1 if path in (CARD_NAME, MANIFEST_NAME) else 0, path)
+
+
+def _strangers(place: Place, whole: Whole) -> Iterator[str]:
+    """What another, unfinished release of this version has left."""
+    start = place.at(whole.version) + "/"
+    try:
+        found = place.fs.find(place.at(whole.version))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for path in sorted(found):
+        name = path.removeprefix(start)
+        if path.startswith(start) and name not in whole.files and name != UPLOADING_NAME:
+            yield name
+
+
+# A local folder
+
+
+def _fill_folder(
+    root: Path, place: Place, whole: Whole, plan: Plan, encoded: bytes, counter: Counter
+) -> None:
+    from filelock import FileLock
+
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".lock"):
+        remove_temporary(root)
+        if not (root / whole.version / FILES_NAME).exists():
+            sources = {change.path: root / change.source for change in plan.copy}
+            with atomic_folder(root / whole.version) as folder:
+                for path, file in whole.files.items():
+                    _put(whole.folder / path, folder / path, file, sources.get(path))
+                    counter.sent([file])
+                with atomic_file(folder / FILES_NAME) as written:
+                    written.write(encoded)
+        with atomic_file(root / INDEX_NAME) as written:
+            written.write(place.new_index(whole.listing.name))
+
+
+def _put(original: Path, target: Path, file: FileOf, same: Path | None) -> None:
+    """Link a file of an older version if it is still what it was, else copy the original."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if same is not None and _sha256(same) == file.sha256:
+        try:
+            os.link(same, target)
+            return
+        except OSError:
+            pass  # this file system has no links
+    digest = hashlib.sha256()
+    with original.open("rb") as source, atomic_file(target) as written:
+        while piece := source.read(2**20):
+            digest.update(piece)
+            written.write(piece)
+        if digest.hexdigest() != file.sha256:
+            raise ReleaseError(
+                f"{file.path} changed while it was copied", fix="leave it alone, and run it again"
+            )
+    shutil.copymode(original, target)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+# A bucket
+
+
+def _fill_bucket(place: Place, whole: Whole, plan: Plan, encoded: bytes, counter: Counter) -> None:
+    version = whole.version
+    uploading = f"{version}/{UPLOADING_NAME}"
+    if place.size(f"{version}/{FILES_NAME}") is None:
+        # What is there of another release goes before ours is announced, or it might be taken for ours.
+        for change in plan.delete:
+            place.fs.rm_file(place.at(f"{version}/{change.path}"))
+        _write(place, uploading, encoded)
+        sources = {change.path: change.source for change in plan.copy}
+        for change in sorted((*plan.add, *plan.copy), key=lambda change: _order(change.path)):
+            _upload(place, whole, change.path, sources.get(change.path, ""))
+            counter.sent([whole.files[change.path]])
+        place.fs.invalidate_cache()
+        for path, file in whole.files.items():
+            if place.size(f"{version}/{path}") != file.bytes:
+                raise ReleaseError(
+                    f"{place.target.shown}/{version}/{path} did not arrive whole",
+                    fix="run the same command again",
+                )
+        _write(place, f"{version}/{FILES_NAME}", encoded)
+    if place.size(uploading) is not None:
+        place.fs.rm_file(place.at(uploading))
+    _write(place, INDEX_NAME, place.new_index(whole.listing.name))
+
+
+def _upload(place: Place, whole: Whole, path: str, source: str) -> None:
+    target = place.at(f"{whole.version}/{path}")
+    if source:
+        try:
+            place.fs.cp_file(place.at(source), target)
+            return
+        except NotImplementedError:
+            pass  # it cannot copy on its side
+    _with_folder(place, target, lambda: place.fs.put_file(str(whole.folder / path), target))
+
+
+def _write(place: Place, path: str, data: bytes) -> None:
+    target = place.at(path)
+    _with_folder(place, target, lambda: place.fs.pipe_file(target, data))
+
+
+def _with_folder(place: Place, target: str, write: Any) -> None:
+    try:
+        write()
+    except (FileNotFoundError, NotADirectoryError):
+        # Buckets have no folders, other file systems do.
+        place.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        write()
