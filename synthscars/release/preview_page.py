@@ -72,7 +72,8 @@ text-align:left;vertical-align:top;min-width:130px;max-width:340px}
 .rows th{position:sticky;top:0;background:var(--card);font-weight:600;z-index:1;max-width:none}
 .rows thead small{display:block;font-weight:400;color:var(--soft)}
 .rows td{overflow-wrap:anywhere}.rows tr>:last-child{border-right:0}
-.rows img{display:block;max-width:150px;max-height:150px;border-radius:4px;background:#808080}
+.rows img{display:block;width:150px;height:auto;max-height:150px;object-fit:contain;
+border-radius:4px;background:#808080}
 .rows .wider{min-width:280px}.n{font-variant-numeric:tabular-nums}
 .null{color:var(--soft);font-style:italic}
 summary{cursor:pointer}summary::marker{color:var(--soft)}
