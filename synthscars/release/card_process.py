@@ -127,7 +127,7 @@ def _figures(measure: Measure) -> Sequence[str]:
     known = measure.low is not None and measure.high is not None
     return (
         _value(measure),
-        f"{measure.low:.2f} to {measure.high:.2f}" if known else "",
+        f"{measure.low:.2f}–{measure.high:.2f}" if known else "",
         f"{measure.images:,}",
     )
 

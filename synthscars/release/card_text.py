@@ -23,6 +23,7 @@ from synthscars.taxonomy import load_taxonomy
 
 _LONGEST_TEXT = 1000
 _LONGEST_LIST = 10
+_LINE = 100
 _MOST_ROWS = 40
 """Of a table whose rows come from outside."""
 
@@ -178,15 +179,33 @@ def example(record: ImageRecord, drawn: tuple[Artifact, ...] | None) -> str:
         artifact["polygons"] = [
             [*(round(value, 2) for value in ring[:6]), "..."] for ring in artifact["polygons"]
         ]
-    if row["rater_artifacts"]:
-        row["rater_artifacts"] = [*row["rater_artifacts"][:1], "..."]
-    text = msgspec.json.format(msgspec.json.encode(_cut(row)), indent=2).decode()
+    for name in ("reviews", "rater_artifacts"):
+        if row[name] and len(row[name]) > 1:
+            row[name] = [row[name][0], "..."]
     # A run of backticks in a prompt would end the block; in JSON a backtick only stands inside strings.
-    text = text.replace("`", "\\u0060")
+    text = _json(_cut(row)).replace("`", "\\u0060")
     return (
         "## Example\n\nOne row as it is stored; long values and metadata are cut short here.\n\n"
         f"```json\n{text}\n```"
     )
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """JSON with one field a line, but with what is short on one line."""
+    short: str = msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
+    nested = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(each, dict) for each in value)
+    )
+    if not isinstance(value, (dict, list)) or (not nested and len(short) <= _LINE) or not value:
+        return short
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        parts = [f"{_json(str(key))}: {_json(item, deeper)}" for key, item in value.items()]
+        opening, closing = "{", "}"
+    else:
+        parts = [_json(item, deeper) for item in value]
+        opening, closing = "[", "]"
+    return opening + ",".join(f"\n{deeper}{part}" for part in parts) + f"\n{indent}{closing}"
 
 
 def _cut(value: Any) -> Any:

@@ -146,7 +146,7 @@ def plot_sizes(name: str, splits: Sequence[str], totals: Totals) -> _Plot:
     figure = Figure(figsize=(9, 5.2), layout=layout())
     above, below = figure.subplots(2, 1)
     title(above, "How many, how large", f"{name}: {totals.artifacts.total():,} artifacts")
-    last = max(1, min(int(per_image.quantile(0.99)) + 1, 30))
+    last = max(1, min(int(per_image.quantile(0.99)), 30))
     counts = [sum(n for value, n in per_image.bins.items() if value == k) for k in range(last)]
     counts.append(per_image.count - sum(counts))
     above.bar(range(last + 1), counts, width=0.8, color=FAINT, linewidth=0)
@@ -207,14 +207,14 @@ def plot_places(name: str, splits: Sequence[str], totals: Totals) -> _Plot:
     if not heat.any() or not images:
         return None
     share = 100 * heat / images
-    figure = Figure(figsize=(6.2, 5.4), layout=layout())
+    figure = Figure(figsize=(9, 5), layout=layout())
     axes = figure.subplots()
-    title(axes, "Where artifacts lie", f"{name}: {images:,} images with artifacts, drawn over each other")
-    map = axes.imshow(share, cmap="magma_r", vmin=0, interpolation="nearest")
+    title(axes, "Where artifacts lie", f"{name}: {images:,} images with artifacts")
+    map = axes.imshow(share, cmap="magma_r", vmin=0, aspect="auto", interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color(FAINT)
-    bar = figure.colorbar(map, ax=axes, shrink=0.85)
+    bar = figure.colorbar(map, ax=axes, shrink=0.9)
     bar.set_label("images with an artifact there, %")
     bar.outline.set_visible(False)
     row, column = divmod(int(heat.argmax()), heat.shape[1])
@@ -224,7 +224,7 @@ def plot_places(name: str, splits: Sequence[str], totals: Totals) -> _Plot:
     return figure, Shown(
         "places.png",
         f"Map of the picture plane; most images, {share.max():.1f} %, have an artifact here: {place}.",
-        "Where artifacts lie, whatever the size of the picture.",
+        "Where artifacts lie: all pictures drawn over each other, whatever their size.",
     )
 
 
@@ -279,7 +279,7 @@ def plot_agreement(name: str, splits: Sequence[str], totals: Totals) -> _Plot:
     return figure, Shown(
         "agreement.png",
         f"Dots on a scale that ends at 1. {values}.",
-        "Agreement between raters; the sections below say what each figure means.",
+        "Agreement between raters; the table says what each figure means.",
     )
 
 

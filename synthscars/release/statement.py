@@ -33,15 +33,17 @@ def data_statement(manifest: Manifest, totals: Totals, settings: ReleaseSettings
             _stated(settings.language_variety, "language_variety"),
         ],
         "C. Annotators": [
-            "Those who drew the regions also wrote the texts: they are speakers and annotators in one.",
+            "Those who drew the regions also wrote the texts: they are speakers and annotators in one."
+            if "min_iou" in manifest.settings
+            else "The annotations were converted from another format; its source has to tell who made them.",
             _raters(totals),
             _stated(settings.annotators, "annotators"),
         ],
         "D. How the images came about": [_stated(settings.images, "images"), _made(totals)],
         "E. Text characteristics": [_texts(totals)],
         "F. Recording quality": [
-            "The image files are the originals, byte for byte. Outlines are polygons drawn by hand; their "
-            "coordinates are not rounded.",
+            "The image files are the originals, byte for byte. Outlines are polygons whose coordinates "
+            "are not rounded.",
         ],
         "G. Uses and misuse": [_stated(settings.uses, "uses")],
         "H. Personal data": [_stated(settings.personal_data, "personal_data"), _personal()],
@@ -71,9 +73,9 @@ def _chosen(manifest: Manifest, totals: Totals) -> str:
     out = "; ".join(
         f"{markdown_line(reason)} {count:,}" for reason, count in sorted(manifest.left_out.items())
     )
-    text = f"There are {number(totals.images.total(), 'image')} with annotations"
+    text = f"{number(totals.images.total(), 'image')} that somebody looked at"
     if totals.detection_only:
-        text += f" and {number(totals.detection_only.total(), 'real photograph')} without"
+        text += f" and {number(totals.detection_only.total(), 'real photograph')} without annotations"
     contents = [
         f"{name} {totals.of('content_type', name):,}"
         for name in (*load_taxonomy().content_type_ids, UNKNOWN)

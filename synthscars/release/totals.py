@@ -109,6 +109,8 @@ class Spread:
     def quantile(self, share: float) -> float:
         """The smallest number that at least this share of all is not above, to 0.5 %; NaN of nothing."""
         needed = max(1, math.ceil(share * self.count))
+        if self.count and needed in (1, self.count):
+            return self.least if needed == 1 else self.most
         seen = 0
         for value in sorted(self.bins):
             seen += self.bins[value]
