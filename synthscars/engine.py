@@ -22,20 +22,26 @@ def default_workers() -> int:
 
 
 def map_ordered(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int | None = None
+    function: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    *,
+    workers: int | None = None,
+    ahead: int | None = None,
 ) -> Iterator[_Result]:
     """Yield `function(item)` for every item, in the order of the items.
 
-    At most `2 * workers` results wait at a time, however many items there are. An exception of `function` is
-    raised here, at its item's turn.
+    At most `workers + ahead` results wait at a time, however many items there are; ahead: as many as there
+    are workers if not given, fewer where results are large. An exception of `function` is raised here, at its
+    item's turn.
     """
     count = workers or default_workers()
+    most = count + (count if ahead is None else ahead)
     waiting: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(count, thread_name_prefix="synthscars") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= 2 * count:
+                if len(waiting) >= most:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -17,6 +17,7 @@ from typing import IO
 
 from synthscars.problems import WorkspaceError
 
+BUILDING = ".building"
 _TEMPORARY = ".tmp-"
 _REPLACED = ".replaced-"
 
@@ -50,21 +51,39 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     _make_folder(path.parent)
     temporary = _temporary_beside(path)
-    aside = path.with_name(_REPLACED + path.name)
     try:
         temporary.mkdir()
         yield temporary
-        for folder, _, _ in os.walk(temporary, topdown=False):
-            _sync_folder(Path(folder))
-        if path.exists():
-            if not replace:
-                raise WorkspaceError(f"{path} exists already", fix="choose another name, or remove it first")
-            # No portable call swaps two folders.
-            path.rename(aside)
-        temporary.rename(path)
-        _sync_folder(path.parent)
+        take_name(temporary, path, replace=replace)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def building_folder(parent: Path) -> Path:
+    """The folder in `parent` in which a folder is built that is to be gone on with after an error or a kill.
+
+    Give it its name with `take_name` when it is complete. There is one, so only one process at a time may
+    build in `parent`; what it holds at first is the caller's to check or to remove.
+    """
+    folder = parent / BUILDING
+    _make_folder(folder)
+    return folder
+
+
+def take_name(folder: Path, path: Path, *, replace: bool) -> None:
+    """Give a complete folder its name, `replace` as in `atomic_folder`; its files must have been synced."""
+    for inner, _, _ in os.walk(folder, topdown=False):
+        _sync_folder(Path(inner))
+    if path.exists() and not replace:
+        raise WorkspaceError(f"{path} exists already", fix="choose another name, or remove it first")
+    aside = path.with_name(_REPLACED + path.name)
+    try:
+        if path.exists():
+            # No portable call swaps two folders.
+            path.rename(aside)
+        folder.rename(path)
+        _sync_folder(path.parent)
+    finally:
         if replace:
             _settle(aside, path)
 

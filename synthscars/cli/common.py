@@ -104,12 +104,23 @@ def print_json(value: Any) -> None:
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar with counts on stderr while the block runs; gives `advance(count)`."""
+    with stages() as stage:
+        yield stage(description, total)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int | None], Callable[[int], None]]]:
+    """Show a bar with counts on stderr for every stage of a long work; gives what makes the next one."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda count: bar.advance(task, count)
+
+        def stage(name: str, total: int | None) -> Callable[[int], None]:
+            task = bar.add_task(name, total=total)
+            return lambda count: bar.advance(task, count)
+
+        yield stage
 
 
 def show_problems(problems: Problems) -> None:

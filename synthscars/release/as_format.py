@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -24,13 +25,14 @@ from synthscars.engine import map_ordered
 from synthscars.geometry import rings_faults
 from synthscars.images import sha256
 from synthscars.problems import FormatError, Problems, ReleaseError, UsageError
-from synthscars.records import Artifact, ImageRecord
-from synthscars.release.build import write_release
+from synthscars.records import STATUSES, Artifact, ImageRecord
 from synthscars.release.features import from_row
-from synthscars.release.files import DataFile, EmbeddedImages, RawRow, data_files, opened
+from synthscars.release.files import DataFile, EmbeddedImages, RawRow, data_files, detection_files, opened
 from synthscars.release.manifest import MANIFEST_NAME, read_manifest
-from synthscars.release.prepare import Original, Ready, fit_columns, usable
+from synthscars.release.prepare import fit_columns, usable
 from synthscars.release.splits import merge_groups
+from synthscars.release.waiting import Ready, Waiting
+from synthscars.release.write import Origin, write_release
 from synthscars.settings import ReleaseSettings
 from synthscars.workspace import check_version, is_version
 
@@ -43,13 +45,15 @@ HOLDS = everything_but(
     namespace=NAMESPACE,
     note="Images that share a group still do, but the group has the id of one of them. Images without a "
     "split get one, and none without its file is written. What leaves the image is cut off at its edge. "
-    "Answers of several raters must have been merged (`synthscars consensus`).",
+    "Answers of several raters must have been merged (`synthscars consensus`); what each of them drew before "
+    "is not carried over.",
 )
 
 # Groups decide which images must not be torn apart, so they are needed until the splits are made.
 _TAKEN = msgspec.structs.replace(HOLDS, image=HOLDS.image | {"group_id"})
 
 _Item = TypeVar("_Item", ImageRecord, Artifact)
+_UNLABELLED = STATUSES.index("unlabelled")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEFAULTS = ReleaseSettings()
 _FIRST_VERSION = "0.1.0"
@@ -58,21 +62,25 @@ _FIRST_VERSION = "0.1.0"
 # Reading
 
 
-def read(source: Path, problems: Problems, *, images: Path | None = None) -> Iterator[ImageRecord]:
+def read(
+    source: Path, problems: Problems, *, images: Path | None = None, raters: bool = False
+) -> Iterator[ImageRecord]:
     """Read a release, or Parquet files of one, split by split; no image is touched, `images` is not needed.
 
-    `group_id` and `split` are those of the release. A row that cannot be read, a second one of an image, and
+    `group_id` and `split` are those of the release. raters: the artifacts are every rater's, before they were
+    merged; an image of which they are not known is reported and left out. Last come the photographs that only
+    the config `detection` has. A row that cannot be read, a second one of an image, and
     a region that cannot be used are reported with file, image and row or artifact, and left out; regions are
     kept in `extra["release"]`, as are columns that a release does not have. A file that cannot be read is
     reported. Raises `FormatError` if none can.
     """
-    files = data_files(source)
+    files = [*data_files(source), *detection_files(source)]
     _check_manifest(source, files, problems)
     seen: set[str] = set()
     failed: list[tuple[Path, FormatError]] = []
     for file in files:
         try:
-            yield from _read_file(file, seen, problems)
+            yield from _read_file(file, seen, raters, problems)
         except FormatError as error:
             failed.append((file.path, error))
     if len(failed) == len(files):
@@ -102,9 +110,9 @@ def _check_manifest(source: Path, files: list[DataFile], problems: Problems) -> 
             fix="restore it, to know whether the release is whole",
         )
         return
-    present = {file.path.name for file in files}
+    present = {file.path for file in files}
     for shard in manifest.files:
-        if Path(shard.path).name not in present:
+        if source / shard.path not in present:
             problems.add(
                 "file.missing",
                 f"{shard.rows} images of the release are in it, and it is not there",
@@ -113,9 +121,9 @@ def _check_manifest(source: Path, files: list[DataFile], problems: Problems) -> 
             )
 
 
-def _read_file(file: DataFile, seen: set[str], problems: Problems) -> Iterator[ImageRecord]:
+def _read_file(file: DataFile, seen: set[str], raters: bool, problems: Problems) -> Iterator[ImageRecord]:
     where = Where(problems, str(file.path))
-    with opened(file.path) as reader:
+    with opened(file.path, raters=raters) as reader:
         if reader.unread:
             where.warn(
                 "column.not_read",
@@ -126,15 +134,19 @@ def _read_file(file: DataFile, seen: set[str], problems: Problems) -> Iterator[I
             if isinstance(row, FormatError):
                 where.add("row.unreadable", row.message, "fetch or build the file again")
                 continue
-            record = _read_row(row, file.split, where, seen)
+            record = _read_row(row, file.split, raters, where, seen)
             if record is not None:
                 yield record
 
 
-def _read_row(row: RawRow, split: str, where: Where, seen: set[str]) -> ImageRecord | None:
+def _read_row(row: RawRow, split: str, raters: bool, where: Where, seen: set[str]) -> ImageRecord | None:
     where = where.at(image=str(row.values.get("image_id"))[:80], region=f"row {row.number}")
+    if raters and row.values.get("rater_artifacts") is None and row.values.get("status") != _UNLABELLED:
+        what = "what each rater drew is not known"
+        where.warn("row.no_raters", what, "read it without raters=true to get the merged regions")
+        return None
     try:
-        record = from_row(row.values, split)
+        record = from_row(row.values, split, raters=raters)
     except FormatError as error:
         what = error.message.split(": ", 1)[-1]
         where.add("row.wrong", what, "mend the row, or take it out")
@@ -202,8 +214,7 @@ def write(
 
     version: that of the folder's name if it is one (`scars/1.2.0`), else 0.1.0. name: of the dataset; the
     folder's, or that of the folder around a version. settings: shares and seed of the splits, title and
-    licence on the card. The order of the records changes no byte. All records are in memory, of the images at
-    most a row group.
+    licence on the card. The order of the records changes no byte.
 
     Left out and counted are images that nobody judged (`loss.status`) and those whose file is not at hand
     (`loss.image`, an error); what cannot be rasterized is set aside and reported, as `release build` does.
@@ -217,31 +228,35 @@ def write(
     losses = Losses(str(target), problems)
     left_out: Counter[str] = Counter()
     set_aside: dict[str, str] = {}
-    chosen = list(_choose(records, losses, problems, left_out, set_aside))
-    _check_merged(chosen)
-    ready = list(_at_hand(chosen, pictures, losses, set_aside, workers))
-    left_out.update(set_aside.values())
-    if not ready:
-        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items()))
-        problems.add(
-            "release.empty",
-            f"no image is left ({counts or 'there was none'}), and load_dataset opens no release without any",
-            severity="warning",
-            file=str(target),
-            fix="convert images that were annotated, with their files at hand",
+    with Waiting(folder.parent) as waiting:
+        chosen = _merged(_choose(records, losses, problems, left_out, set_aside))
+        for image in _at_hand(chosen, pictures, losses, set_aside, workers):
+            problem = waiting.add(image)
+            if problem is not None:
+                problems.extend([problem])
+                set_aside[image.record.image_id] = problem.code
+        left_out.update(set_aside.values())
+        if not len(waiting):
+            counts = ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items()))
+            problems.add(
+                "release.empty",
+                f"no image is left ({counts or 'there was none'}), and load_dataset opens no release without "
+                "any",
+                severity="warning",
+                file=str(target),
+                fix="convert images that were annotated, with their files at hand",
+            )
+        _count_groups(waiting, losses)
+        report = write_release(
+            lambda _version: folder,
+            waiting,
+            partial(_load, pictures),
+            problems,
+            origin=Origin(name=plain(name), left_out=left_out, set_aside=set_aside),
+            version=version,
+            settings=settings,
+            workers=workers,
         )
-    _count_groups([image.record for image in ready], losses)
-    report = write_release(
-        target,
-        ready,
-        problems,
-        name=plain(name),
-        version=version,
-        settings=settings,
-        left_out=left_out,
-        set_aside=set_aside,
-        workers=workers,
-    )
     losses.report()
     return report.images
 
@@ -286,16 +301,31 @@ def _choose(
         yield fit_columns(msgspec.structs.replace(record, status=status), problems)
 
 
-def _check_merged(records: list[ImageRecord]) -> None:
-    """A release says one thing about an image: it is not for converting to choose among raters."""
-    waiting = [record for record in records if _waits_for_merging(record)]
+def _merged(records: Iterable[ImageRecord]) -> Iterator[Ready]:
+    """The records, one by one. A release says one thing about an image: it is not for converting to choose
+    among raters, so at the end `UsageError` is raised if there was anything to choose."""
+    waiting: list[str] = []
+    count = 0
+    for record in records:
+        count += 1
+        if _waits_for_merging(record):
+            waiting.append(record.file_name or record.image_id)
+        elif not waiting:  # else the rest is only counted
+            yield Ready(record=record, drawn=_drawn(record))
     if waiting:
         raise UsageError(
-            f"{len(waiting)} of {len(records)} images have answers of several raters that were not merged, "
-            f"for instance {waiting[0].file_name or waiting[0].image_id}",
+            f"{len(waiting)} of {count} images have answers of several raters that were not merged, for "
+            f"instance {waiting[0]}",
             fix="merge them first: convert to records, `synthscars consensus --records … --output "
             "merged.jsonl.zst`, and convert that",
         )
+
+
+def _drawn(record: ImageRecord) -> tuple[Artifact, ...] | None:
+    """What each rater drew, where one alone looked; merging changed none of that."""
+    if len(record.reviews) != 1 or any(each.votes not in (None, 1) for each in record.artifacts):
+        return None
+    return tuple(msgspec.structs.replace(each, votes=None, agreement=None) for each in record.artifacts)
 
 
 def _waits_for_merging(record: ImageRecord) -> bool:
@@ -303,42 +333,41 @@ def _waits_for_merging(record: ImageRecord) -> bool:
     return judged > 1 and bool(record.artifacts) and all(each.votes is None for each in record.artifacts)
 
 
-class _Embedded(NamedTuple):
-    """An image that is part of another file: looked for again when it is read, to keep memory bounded."""
-
-    pictures: TargetPictures
-    record: ImageRecord
-
-    def read_bytes(self) -> bytes:
-        found = self.pictures.find(self.record)
-        return found.read_bytes() if isinstance(found, Path) else found or b""
+def _load(pictures: TargetPictures, image: Ready) -> bytes:
+    found = pictures.find(image.record)
+    data = found.read_bytes() if isinstance(found, Path) else found or b""
+    if sha256(data) != image.record.image_id:
+        raise ReleaseError(
+            f"image {image.record.image_id} changed while the release was being written",
+            fix="leave the images alone and convert again",
+        )
+    return data
 
 
 def _at_hand(
-    records: Iterable[ImageRecord],
+    images: Iterable[Ready],
     pictures: TargetPictures,
     losses: Losses,
     set_aside: dict[str, str],
     workers: int | None,
 ) -> Iterator[Ready]:
-    """The records whose original bytes can be found; the others are counted as lost."""
+    """The images whose original bytes can be found; the others are counted as lost."""
 
-    def look(found: tuple[ImageRecord, Path | bytes | None]) -> tuple[ImageRecord, Ready | None]:
-        record, at = found
+    def look(found: tuple[Ready, Path | bytes | None]) -> tuple[Ready, int | None]:
+        image, at = found
         try:
             data = at.read_bytes() if isinstance(at, Path) else at
         except OSError:
             data = None
-        if at is None or data is None:
-            return record, None
-        original: Original = at if isinstance(at, Path) else _Embedded(pictures, record)
-        return record, Ready(record, original, len(data)) if sha256(data) == record.image_id else None
+        good = data is not None and sha256(data) == image.record.image_id
+        return image, len(data) if data is not None and good else None
 
-    pairs = ((record, pictures.find(record)) for record in records)
-    for record, ready in map_ordered(look, pairs, workers=workers):
-        if ready is not None:
-            yield ready
+    pairs = ((image, pictures.find(image.record)) for image in images)
+    for image, size in map_ordered(look, pairs, workers=workers):
+        if size is not None:
+            yield msgspec.structs.replace(image, bytes=size)
             continue
+        record = image.record
         set_aside[record.image_id] = "image.missing"
         losses.count(
             "image",
@@ -349,8 +378,9 @@ def _at_hand(
         )
 
 
-def _count_groups(records: list[ImageRecord], losses: Losses) -> None:
-    groups = merge_groups(records)
-    for record in records:
-        if record.group_id not in ("", groups[record.image_id]):
+def _count_groups(waiting: Waiting, losses: Losses) -> None:
+    groups = merge_groups(waiting.record(image_id) for image_id in waiting)
+    for image_id in waiting:
+        record = waiting.record(image_id)
+        if record.group_id not in ("", groups[image_id]):
             losses.count("group_id", "groups got another name; which images share one stays", record)

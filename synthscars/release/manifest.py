@@ -26,10 +26,11 @@ class InputFile(msgspec.Struct, frozen=True):
 
 
 class ImageEntry(msgspec.Struct, frozen=True):
-    """Where an image is in the release."""
+    """Where an image is in the release. shard: number of its file, `data/<split>-<number>.parquet`."""
 
     split: str
     group: str
+    shard: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +40,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version, whose splits are kept; none where records of another format were converted). settings: of splits
     and, if raters' answers were merged on the way, of consensus. splits: split → number of images.
     left_out: reason → number of images that have a record and are not in the release. set_aside: image →
-    code of the problem that kept it out. images: by image id. deprecated: columns and classes that the next
-    major version may leave out, with what to use instead; none in older manifests.
+    code of the problem that kept it out. images: by image id. detection, detection_images: the same of real
+    photographs that nobody annotated, which are in the config `detection` alone. deprecated: columns and
+    classes that the next major version may leave out, with what to use instead; none in older manifests.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: dict[str, str]
     files: tuple[Shard, ...]
     images: dict[str, ImageEntry]
+    detection: dict[str, int] = {}
+    detection_images: dict[str, ImageEntry] = {}
     deprecated: dict[str, str] = {}
 
 

@@ -6,37 +6,19 @@ region.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
 
 from synthscars import caption, geometry
-from synthscars.engine import map_ordered
-from synthscars.problems import FormatError, Problem, Problems
+from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, Generation, ImageRecord, Review, Ring
 from synthscars.release.features import MAX_INT, MAX_SEED, MAX_SIDE
 from synthscars.taxonomy import load_taxonomy
-from synthscars.workspace import Workspace
 
 _Item = TypeVar("_Item", ImageRecord, Artifact, Review)
 _EMPTY_RINGS = frozenset({"polygon.few_points", "polygon.no_area"})
-
-
-class Original(Protocol):
-    """Where the original bytes of an image are: a file (`Path`), or a part of one."""
-
-    def read_bytes(self) -> bytes:
-        """All of them."""
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """An image that can be released: its record, where its original bytes are, and how many."""
-
-    record: ImageRecord
-    original: Original
-    bytes: int
 
 
 def usable(
@@ -252,47 +234,3 @@ def _fit_generation(generation: Generation | None, image: str, problems: Problem
     return msgspec.structs.replace(
         generation, **dict.fromkeys(moved, None), parameters={**moved, **generation.parameters}
     )
-
-
-def find_images(
-    records: Iterable[ImageRecord],
-    workspace: Workspace,
-    problems: Problems,
-    left_out: dict[str, str],
-    *,
-    workers: int | None = None,
-    advance: Callable[[int], None] | None = None,
-) -> Iterator[Ready]:
-    """The records whose original bytes are in the workspace and unaltered; the others are reported."""
-
-    def look(record: ImageRecord) -> Ready | Problem:
-        fix = "ingest the original file again"
-        try:
-            path = workspace.find_image(record.image_id)
-        except FormatError as error:
-            return Problem(code="image.bad_id", what=error.message, image=record.image_id[:80])
-        if path is None:
-            return Problem(
-                code="image.missing", what="it is not in the workspace", image=record.image_id, fix=fix
-            )
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-        if digest != record.image_id:
-            return Problem(
-                code="image.altered",
-                what="its bytes are not the ones that were ingested (sha256 differs)",
-                file=path.relative_to(workspace.root).as_posix(),
-                image=record.image_id,
-                fix="remove this file and ingest the original again",
-            )
-        return Ready(record, path, size)
-
-    for record, found in map_ordered(lambda record: (record, look(record)), records, workers=workers):
-        if isinstance(found, Problem):
-            problems.extend([found])
-            left_out[record.image_id] = found.code
-        else:
-            yield found
-        if advance is not None:
-            advance(1)

@@ -1,38 +1,53 @@
 """Writes rows into Parquet files: the same rows give the same bytes.
 
 Images are stored uncompressed: they are compressed already, and a second compression would hide from content
-deduplication (the Hugging Face Hub's, or a backup's) that two releases hold the same image. Row groups are
-small, so that a reader can fetch a few images without the rest.
+deduplication (the Hugging Face Hub's, or a backup's) that two releases hold the same image. Pages are cut
+where the content says so, not at a fixed size, so that a changed row leaves the pages after it as they were.
+Row groups are small, so that a reader can fetch a few images without the rest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from synthscars.engine import map_ordered
 from synthscars.files import atomic_file
-from synthscars.problems import ReleaseError
-from synthscars.release.features import Row, features, to_row
-from synthscars.release.prepare import Ready
+from synthscars.records import ORIGINS, STATUSES
+from synthscars.release.features import features, to_row
+from synthscars.release.waiting import Ready
+from synthscars.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_GROUP_ROWS = 100
-ROW_GROUP_BYTES = 128 * 2**20
-SHARD_BYTES = 400 * 10**6
+ROW_GROUP_BYTES = 64 * 2**20
+
+LAYOUT = 1
+"""Raised whenever this module or `features` would write other bytes for the same images."""
 
 _IMAGE_COLUMN = "image.bytes"
 
+_CHUNKS = {"min_chunk_size": 8 * 2**10, "max_chunk_size": 64 * 2**10, "norm_level": 0}
+"""Sizes of pages in bytes. Smaller than a picture, so that each begins a page and those behind one that is
+taken out stay as they are; pages of the default size hold several, and moved a fifth of a file."""
 
-class Shard(msgspec.Struct, frozen=True):
-    """One written file. path: relative to the release. arrow_bytes: size of its rows in memory."""
+Load = Callable[[Ready], bytes]
+"""Gives the bytes of an image file, and raises `ReleaseError` if they are not those of its id."""
+
+
+class Shard(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One written file. path: relative to the release. arrow_bytes: size of its rows in memory.
+
+    key: hash of what its rows were made from, so that the next version can tell without writing it whether
+    it would be the same.
+    """
 
     path: str
     split: str
@@ -40,66 +55,70 @@ class Shard(msgspec.Struct, frozen=True):
     bytes: int
     arrow_bytes: int
     sha256: str
+    key: str = ""
 
 
-def write_split(
-    folder: Path, split: str, images: Sequence[Ready], *, workers: int | None = None
-) -> Iterator[Shard]:
-    """Write the images of one split, in this order, as `data/<split>-00000-of-0000N.parquet`.
+def new_key() -> hashlib._Hash:
+    """A hash to feed with what makes the rows of a file; columns and their classes are in it already."""
+    taxonomy = load_taxonomy()
+    classes = (
+        taxonomy.category_ids,
+        taxonomy.subtype_ids,
+        taxonomy.content_type_ids,
+        ORIGINS,
+        STATUSES,
+    )
+    return hashlib.sha256(msgspec.json.encode((LAYOUT, ROW_GROUP_ROWS, ROW_GROUP_BYTES, classes)))
 
-    Yields every shard once it is complete. Raises `ReleaseError` if an image changes while it is read.
+
+def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int | None = None) -> int:
+    """Write a file with these images, in this order; returns `arrow_bytes` of `Shard`.
+
+    In memory are as many row groups as there are workers, and two more.
     """
-    parts = list(_cut(images, most_bytes=SHARD_BYTES)) or [[]]
-    for number, part in enumerate(parts):
-        name = f"data/{split}-{number:05d}-of-{len(parts):05d}.parquet"
-        arrow_bytes = _write_shard(folder / name, part, workers)
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-        yield Shard(name, split, len(part), size, arrow_bytes, digest)
-
-
-def _write_shard(path: Path, images: Sequence[Ready], workers: int | None) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = features().arrow_schema
     columns = _leaf_columns(schema)
     small = [column for column in columns if column != _IMAGE_COLUMN]
+
+    def table(group: list[Ready]) -> pa.Table:
+        rows = [to_row(image.record, load(image), image.drawn) for image in group]
+        return pa.Table.from_pylist(rows, schema=schema)
+
     arrow_bytes = 0
     with (
         atomic_file(path) as file,
+        _native(file) as sink,
         pq.ParquetWriter(
-            file,
+            sink,
             schema,
             compression={column: "NONE" if column == _IMAGE_COLUMN else "ZSTD" for column in columns},
             use_dictionary=small,
             write_statistics=small,
             write_page_index=True,
+            use_content_defined_chunking=_CHUNKS,
         ) as writer,
     ):
-        for group in _cut(images, most_bytes=ROW_GROUP_BYTES, most_items=ROW_GROUP_ROWS):
-            table = pa.Table.from_pylist(list(map_ordered(_load_row, group, workers=workers)), schema=schema)
-            writer.write_table(table, row_group_size=len(group))
-            arrow_bytes += table.nbytes
+        for rows in map_ordered(table, _row_groups(images), workers=workers, ahead=1):
+            writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
+            arrow_bytes += rows.nbytes
     return arrow_bytes
 
 
-def _load_row(image: Ready) -> Row:
-    data = image.original.read_bytes()
-    if hashlib.sha256(data).hexdigest() != image.record.image_id:
-        raise ReleaseError(
-            f"image {image.record.image_id} changed while the release was being built",
-            fix="leave the images alone and build again",
-        )
-    return to_row(image.record, data)
+def _native(file: IO[bytes]) -> pa.NativeFile:
+    """The same file, written without going through Python, which would copy each page once more."""
+    import pyarrow as pa
+
+    return pa.OSFile(file.name, "wb")
 
 
-def _cut(images: Iterable[Ready], *, most_bytes: int, most_items: int | None = None) -> Iterator[list[Ready]]:
+def _row_groups(images: Iterable[Ready]) -> Iterator[list[Ready]]:
     part: list[Ready] = []
     size = 0
     for image in images:
-        if part and (size + image.bytes > most_bytes or len(part) == most_items):
+        if part and (size + image.bytes > ROW_GROUP_BYTES or len(part) == ROW_GROUP_ROWS):
             yield part
             part, size = [], 0
         part.append(image)

@@ -16,7 +16,7 @@ from synthscars.consensus import adjudicate
 from synthscars.converters import formats
 from synthscars.converters.pictures import TargetPictures
 from synthscars.images import sha256
-from synthscars.problems import FormatError, Problems, UsageError
+from synthscars.problems import FormatError, Problems, UsageError, WorkspaceError
 from synthscars.records import Artifact, ImageRecord, Review, encode_record
 from synthscars.release import build_release, features, read_manifest, to_row
 from synthscars.release import shards as shards_module
@@ -29,6 +29,9 @@ MERGED = list(adjudicate([sample_record(n, noise_png(n)) for n in range(COUNT)],
 PICTURES = {sha256(noise_png(n)): noise_png(n) for n in range(COUNT)}
 SQUARE = (1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 1.0, 9.0)
 AT_HAND = TargetPictures(PICTURES.get)
+
+DESCRIBING = {"README.md", "DATA_STATEMENT.md", "croissant.json", "manifest.json"}
+"""Files that tell where the data come from, and so are not those of a build."""
 
 
 @pytest.fixture(scope="module")
@@ -416,8 +419,8 @@ def test_what_is_converted_equals_what_is_built(workspace: Workspace, tmp_path: 
     assert not len(problems)
     built, converted = folder_bytes(workspace.release_dir("1.0.0")), folder_bytes(target)
     # The manifest names no records, and the card does not say that they were merged here.
-    assert set(built) - set(converted) == {"GUIDELINE.md"}
-    assert [name for name in converted if built[name] != converted[name]] == ["README.md", "manifest.json"]
+    assert set(built) - set(converted) == {"GUIDELINE.md", "checks.json"}
+    assert {name for name in converted if built[name] != converted[name]} == DESCRIBING
     ours, theirs = read_manifest(target), read_manifest(workspace.release_dir("1.0.0"))
     assert (ours.name, ours.version) == (theirs.name, theirs.version)
     assert (ours.images, ours.files, ours.splits) == (theirs.images, theirs.files, theirs.splits)
@@ -433,8 +436,8 @@ def test_a_release_of_a_release_is_the_same(workspace: Workspace, tmp_path: Path
     assert not len(problems)
     again = folder_bytes(tmp_path / "noise" / "1.0.0")
     built = folder_bytes(workspace.release_dir("1.0.0"))
-    assert set(built) - set(again) == {"GUIDELINE.md"}
-    assert [name for name in again if built[name] != again[name]] == ["README.md", "manifest.json"]
+    assert set(built) - set(again) == {"GUIDELINE.md", "checks.json"}
+    assert {name for name in again if built[name] != again[name]} == DESCRIBING
 
 
 def test_the_order_of_the_records_and_the_number_of_threads_change_no_byte(tmp_path: Path) -> None:
@@ -631,10 +634,10 @@ def test_a_release_without_images_says_why_it_is_empty(tmp_path: Path) -> None:
 
 
 def test_a_failed_conversion_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("synthscars.release.build.write_card", fail)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("synthscars.release.write.write_card", fail)
+    with pytest.raises(WorkspaceError, match="No space"):
         written(MERGED, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

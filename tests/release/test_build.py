@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from synthscars.problems import Problems, ReleaseError, UsageError, WorkspaceErr
 from synthscars.records import Artifact, Generation, ImageRecord, Review
 from synthscars.release import build_release, features, from_row, read_manifest, versions
 from synthscars.release import shards as shards_module
+from synthscars.release import write as write_module
 from synthscars.release.splits import SPLITS
 from synthscars.simulate import write_simulated
 from synthscars.workspace import Workspace
@@ -151,6 +153,9 @@ def test_the_manifest_says_what_is_there_and_what_it_was_made_from(workspace: Wo
         "DATA_STATEMENT.md",
         "GUIDELINE.md",
         *(f"figures/{name}.png" for name in ("composition", "sizes", "places")),
+        "figures/examples.jpg",
+        "croissant.json",
+        "checks.json",
         "manifest.json",
         *(shard.path for shard in manifest.files),
     }
@@ -318,14 +323,15 @@ def test_a_failed_replacement_leaves_the_old_release(tmp_path: Path, monkeypatch
     build_release(workspace, "1.0.0", Problems())
     before = folder_bytes(workspace.release_dir("1.0.0"))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("synthscars.release.build.write_card", fail)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("synthscars.release.write.write_card", fail)
+    with pytest.raises(WorkspaceError, match="No space") as full:
         build_release(workspace, "1.0.0", Problems(), force=True)
+    assert "what is finished is kept" in full.value.fix
     assert folder_bytes(workspace.release_dir("1.0.0")) == before
-    assert [path.name for path in workspace.releases_dir.iterdir()] == ["1.0.0"]
+    assert list(versions(workspace.releases_dir)) == ["1.0.0"]
 
 
 @pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "../1.0.0", "01.0.0"])
@@ -402,13 +408,13 @@ def test_large_splits_are_cut_into_shards_and_row_groups(
     import datasets
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(shards_module, "SHARD_BYTES", 40_000)
+    monkeypatch.setattr("synthscars.release.plan.SHARD_BYTES", 40_000)
     monkeypatch.setattr(shards_module, "ROW_GROUP_ROWS", 3)
     workspace = filled_workspace(tmp_path / "w", 24)
     report = build_release(workspace, "1.0.0", Problems())
     files = sorted(path.name for path in (report.path / "data").glob("train-*"))
     assert len(files) > 1
-    assert files == [f"train-{number:05d}-of-{len(files):05d}.parquet" for number in range(len(files))]
+    assert files == [f"train-{number:05d}.parquet" for number in range(len(files))]
     sizes = [pq.ParquetFile(report.path / "data" / name).metadata.row_group(0).num_rows for name in files]
     assert max(sizes) <= 3
     loaded = datasets.load_dataset(str(report.path), cache_dir=str(tmp_path / "cache"))
@@ -421,13 +427,14 @@ def test_an_image_that_changes_during_the_build_stops_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = filled_workspace(tmp_path / "w", 3)
-    original = shards_module.write_split
+    original = write_module.write_shard
 
-    def meddle(folder: Path, split: str, images: list, **options: object) -> object:
-        images[0].original.write_bytes(b"something else")
-        return original(folder, split, images, **options)
+    def meddle(*arguments: object, **options: object) -> int:
+        for path in workspace.images_dir.glob("*/*.png"):
+            path.write_bytes(b"something else")
+        return original(*arguments, **options)
 
-    monkeypatch.setattr("synthscars.release.build.write_split", meddle)
+    monkeypatch.setattr(write_module, "write_shard", meddle)
     with pytest.raises(ReleaseError, match="changed while"):
         build_release(workspace, "1.0.0", Problems())
     assert list(workspace.releases_dir.iterdir()) == []
@@ -443,9 +450,20 @@ def test_a_folder_that_is_no_release_says_so(tmp_path: Path) -> None:
 
 def test_progress_counts_every_image(tmp_path: Path) -> None:
     workspace = filled_workspace(tmp_path / "w", 5)
-    steps: list[int] = []
-    build_release(workspace, "1.0.0", Problems(), progress=steps.append)
-    assert sum(steps) == 5
+    counted: dict[str, int] = {}
+    totals: dict[str, int | None] = {}
+
+    def stage(name: str, total: int | None) -> Callable[[int], None]:
+        counted[name], totals[name] = 0, total
+
+        def advance(count: int) -> None:
+            counted[name] += count
+
+        return advance
+
+    build_release(workspace, "1.0.0", Problems(), stages=stage)
+    assert counted == dict.fromkeys(["looking at images", "reading records", "writing images", "checking"], 5)
+    assert set(totals.values()) == {None, 5}
 
 
 def test_a_licence_that_was_corrected_after_the_pull_is_the_one_released(tmp_path: Path) -> None:

@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
-from releasing import add_records, changed, noise_png, sample_record
+from releasing import add_records, changed, noise_png, sample_record, write_folder
 from strategies import records as any_record
 from strategies import texts
 
 from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, ImageRecord
 from synthscars.release import build_release
-from synthscars.release.build import write_release
 from synthscars.release.diff import compare_rows, diff_releases
 from synthscars.release.diff_match import MAX_WORDS, match, word_diff
 from synthscars.release.diff_model import (
@@ -36,21 +35,12 @@ from synthscars.release.diff_model import (
 )
 from synthscars.release.diff_version import judge, lowest_version
 from synthscars.release.features import to_row
-from synthscars.release.prepare import Ready
-from synthscars.settings import ReleaseSettings
 from synthscars.workspace import Workspace
 
 PICTURES = {sample_record(seed, data).image_id: data for seed in range(10) if (data := noise_png(seed))}
 LEFT = (2.0, 2.0, 12.0, 2.0, 12.0, 12.0, 2.0, 12.0)
 SHIFTED = (7.0, 2.0, 17.0, 2.0, 17.0, 12.0, 7.0, 12.0)
 RIGHT = (30.0, 10.0, 44.0, 10.0, 44.0, 28.0, 30.0, 28.0)
-
-
-class Bytes(bytes):
-    """The original of an image that is in memory."""
-
-    def read_bytes(self) -> bytes:
-        return self
 
 
 def region(name: str, ring: tuple[float, ...], **fields: object) -> Artifact:
@@ -73,8 +63,7 @@ def record(seed: int, *artifacts: Artifact, split: str = "train", **fields: obje
 
 
 def release(folder: Path, version: str, *records: ImageRecord) -> Path:
-    ready = [Ready(each, Bytes(PICTURES[each.image_id]), 1) for each in records]
-    write_release(folder, ready, Problems(), name="n", version=version, settings=ReleaseSettings())
+    write_folder(folder, version, records, PICTURES)
     return folder
 
 
@@ -323,11 +312,11 @@ def test_the_strongest_reason_decides() -> None:
 
 def test_a_file_or_row_that_cannot_be_read_is_reported_and_the_rest_compared(tmp_path: Path) -> None:
     a, b = (release(tmp_path / name, "1.0.0", record(0), record(3, split="test")) for name in "ab")
-    path = b / "data" / "test-00000-of-00001.parquet"
+    path = b / "data" / "test-00000.parquet"
     path.write_bytes(path.read_bytes()[:100])
     found = diff(a, b, codes=("file.unreadable", "version.too_low"))
     assert [place.split for place in found.removed] == ["test"]
-    path = b / "data" / "train-00000-of-00001.parquet"
+    path = b / "data" / "train-00000.parquet"
     table = pq.read_table(path)
     pq.write_table(table.take([0, 0]), path)
     problems = Problems()

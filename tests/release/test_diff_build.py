@@ -6,8 +6,8 @@ import pytest
 from folders import folder_bytes
 from releasing import add_records, changed, replace_records
 
-from synthscars.problems import Problems
-from synthscars.release import build_release
+from synthscars.problems import Problems, ReleaseError
+from synthscars.release import build_release, read_manifest, versions
 from synthscars.release.diff import diff_releases
 from synthscars.release.diff_text import CHANGES_NAME, to_markdown
 from synthscars.workspace import Workspace
@@ -23,7 +23,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def build(workspace: Workspace, version: str, **options: bool) -> list[tuple[str, str]]:
+def build(workspace: Workspace, version: str | None, **options: bool) -> list[tuple[str, str]]:
     problems = Problems()
     build_release(workspace, version, problems, **options)
     return [(problem.code, problem.severity) for problem in problems if problem.code != "split.empty"]
@@ -47,13 +47,27 @@ def test_building_again_gives_the_same_bytes(workspace: Workspace) -> None:
     assert folder_bytes(workspace.release_dir("1.0.1")) == first
 
 
-def test_a_version_that_is_too_low_is_built_with_a_warning(workspace: Workspace) -> None:
+def test_a_version_that_is_too_low_is_refused_and_none_gives_the_lowest_that_fits(
+    workspace: Workspace,
+) -> None:
     add_records(workspace, range(3))
-    assert build(workspace, "1.0.1") == [("version.too_low", "warning")]
-    assert (
-        "1.0.1 is too low.\n\nLowest version that fits: 1.1.0."
-        in (workspace.release_dir("1.0.1") / CHANGES_NAME).read_text()
-    )
+    with pytest.raises(ReleaseError, match=r"1\.0\.1 is too low after 1\.0\.0: .*images removed: 3") as low:
+        build(workspace, "1.0.1")
+    assert low.value.fix.startswith("build 1.1.0")
+    assert build(workspace, None) == []
+    assert list(versions(workspace.releases_dir)) == ["1.0.0", "1.1.0"]
+    assert read_manifest(workspace.release_dir("1.1.0")).version == "1.1.0"
+    text = (workspace.release_dir("1.1.0") / CHANGES_NAME).read_text()
+    before, after = (workspace.release_dir(version) for version in ("1.0.0", "1.1.0"))
+    assert text == to_markdown(diff_releases(before, after, Problems()))
+
+
+def test_without_a_version_corrections_make_a_patch_and_nothing_makes_none(workspace: Workspace) -> None:
+    assert build(workspace, None) == []
+    assert list(versions(workspace.releases_dir)) == ["1.0.0", "1.0.1"]
+    with pytest.raises(ReleaseError, match=r"nothing changed since release 1\.0\.1"):
+        build(workspace, None)
+    assert build(workspace, "1.0.2") == []
 
 
 def test_a_damaged_release_before_it_keeps_nothing_from_being_built(workspace: Workspace) -> None:

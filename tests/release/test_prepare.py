@@ -1,13 +1,13 @@
 import math
 
 import pytest
-from releasing import changed, filled_workspace, noise_png, sample_record
+from releasing import changed, noise_png, sample_record
 
 from synthscars.caption import compose
 from synthscars.geometry import bbox
 from synthscars.problems import Problems
 from synthscars.records import Artifact, Generation, ImageRecord
-from synthscars.release.prepare import find_images, fit_columns, usable
+from synthscars.release.prepare import fit_columns, usable
 
 SQUARE = (1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 1.0, 9.0)
 NAN = (1.0, 1.0, math.nan, 1.0, 9.0, 9.0)
@@ -149,28 +149,6 @@ def test_votes_beyond_their_column_are_kept_in_extra_and_an_impossible_size_is_s
     left_out: dict[str, str] = {}
     assert list(usable([changed(before, height=2**31)], problems, left_out)) == []
     assert left_out == {before.image_id: "image.too_large"}
-
-
-def test_missing_and_altered_images_are_set_aside(tmp_path) -> None:
-    workspace = filled_workspace(tmp_path / "w", 4)
-    records = [sample_record(seed, noise_png(seed)) for seed in range(4)]
-    missing = workspace.find_image(records[1].image_id)
-    altered = workspace.find_image(records[2].image_id)
-    assert missing
-    assert altered
-    missing.unlink()
-    altered.write_bytes(altered.read_bytes()[:-1] + b"x")
-    strange = changed(records[0], image_id="../../etc/passwd")
-    problems, left_out = Problems(), dict[str, str]()
-    ready = list(find_images([*records, strange], workspace, problems, left_out))
-    assert [image.record for image in ready] == [records[0], records[3]]
-    assert left_out == {
-        records[1].image_id: "image.missing",
-        records[2].image_id: "image.altered",
-        "../../etc/passwd": "image.bad_id",
-    }
-    assert [problem.image for problem in problems] == list(left_out)
-    assert all(problem.severity == "error" for problem in problems)
 
 
 def test_a_polygon_that_is_nowhere_on_the_image_is_set_aside() -> None:

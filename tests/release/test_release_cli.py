@@ -103,11 +103,11 @@ def test_help_has_an_example(command: list[str]) -> None:
 def test_a_full_disk_is_a_message_and_not_a_traceback(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("synthscars.release.build.write_card", full)
+    monkeypatch.setattr("synthscars.release.write.write_card", full)
     result = run(workspace, "build", "1.0.0")
     assert result.exit_code == 3
     assert "No space left" in result.stderr
-    assert list(workspace.releases_dir.iterdir()) == []
+    assert [path.name for path in workspace.releases_dir.iterdir()] == [".building"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,11 @@ from PIL import Image
 
 from synthscars.images import sha256
 from synthscars.jsonl import write_records
+from synthscars.problems import Problems
 from synthscars.records import Artifact, Generation, ImageRecord, Review
+from synthscars.release.waiting import Ready, Waiting
+from synthscars.release.write import Origin, write_release
+from synthscars.settings import ReleaseSettings
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
@@ -97,6 +102,24 @@ def add_records(workspace: Workspace, seeds: range) -> list[ImageRecord]:
         records.append(record)
     replace_records(workspace, records)
     return records
+
+
+def write_folder(
+    folder: Path, version: str, records: Iterable[ImageRecord], pictures: dict[str, bytes]
+) -> None:
+    """Write records as the folder of a release, which need not be in a workspace. pictures: by image id."""
+    with Waiting(folder.parent) as waiting:
+        for record in records:
+            assert waiting.add(Ready(record=record, bytes=len(pictures[record.image_id]))) is None
+        write_release(
+            lambda _version: folder,
+            waiting,
+            lambda image: pictures[image.record.image_id],
+            Problems(),
+            origin=Origin(name="n"),
+            version=version,
+            settings=ReleaseSettings(),
+        )
 
 
 def replace_records(workspace: Workspace, records: list[ImageRecord]) -> Path:

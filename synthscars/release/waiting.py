@@ -1,0 +1,139 @@
+"""Images that can be released, kept on disk until it is known which file each goes into.
+
+Splits depend on all images, so no row can be written before the last record was read. What waits takes a few
+hundred bytes of memory for each image, whatever its record holds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from synthscars.problems import FormatError, Problem
+from synthscars.records import Artifact, ImageRecord
+
+Stamp = tuple[int, int, int]
+"""Size in bytes, times of change of content and of file in nanoseconds: equal if nothing happened to it."""
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that can be released.
+
+    drawn: every rater's regions before merging, `None` if they are not known. bytes: size of the image file.
+    stamp: of that file when it was looked at, `None` if it is not one. labelled: false for a real photograph
+    that nobody annotated, which is in the config `detection` only.
+    """
+
+    record: ImageRecord
+    drawn: tuple[Artifact, ...] | None = None
+    bytes: int = 0
+    stamp: Stamp | None = None
+    labelled: bool = True
+
+
+class _Content(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What of it makes the row; nothing that differs between two computers."""
+
+    record: ImageRecord
+    drawn: tuple[Artifact, ...] | None = None
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(_Content)
+_NO_STAMP = (-1, -1, -1)
+
+
+class Waiting:
+    """Images on disk, by their ids. Use it as `with Waiting(folder) as waiting`; may be read by threads.
+
+    folder: where the file is that holds them; it has no name there, and ends with the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+        self._lock = Lock()
+        self._end = 0
+        self._places: dict[str, int] = {}
+        self._offsets, self._sizes = array("Q"), array("Q")
+        self._stamps = array("q")
+        self._labelled = bytearray()
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def any_labelled(self) -> bool:
+        """Whether there is an image that is not in the config `detection` alone."""
+        return any(self._labelled)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def add(self, image: Ready) -> Problem | None:
+        """Keep an image; a problem if its record cannot be written down (a text that is none)."""
+        try:
+            content = _encoder.encode(_Content(image.record, image.drawn))
+        except (UnicodeEncodeError, TypeError) as error:
+            return Problem(
+                code="record.unwritable",
+                what=f"its record cannot be written: {error}",
+                image=image.record.image_id[:80],
+                fix="mend the text in the record",
+            )
+        self._file.write(content)
+        self._places[image.record.image_id] = len(self._offsets)
+        self._offsets.append(self._end)
+        self._end += len(content)
+        self._sizes.append(image.bytes)
+        self._stamps.extend(image.stamp or _NO_STAMP)
+        self._labelled.append(image.labelled)
+        return None
+
+    def size(self, image_id: str) -> int:
+        """Bytes of the image file."""
+        return self._sizes[self._places[image_id]]
+
+    def labelled(self, image_id: str) -> bool:
+        """Whether the image is in all configs, not in `detection` alone."""
+        return bool(self._labelled[self._places[image_id]])
+
+    def content(self, image_id: str) -> bytes:
+        """What of the image makes its row, as bytes: equal for equal rows, but for group and split."""
+        place = self._places[image_id]
+        start = self._offsets[place]
+        end = self._offsets[place + 1] if place + 1 < len(self._offsets) else self._end
+        with self._lock:
+            self._file.seek(start)
+            content = self._file.read(end - start)
+        if len(content) != end - start:
+            raise FormatError(f"image {image_id}: its record was cut short on disk", fix="build again")
+        return content
+
+    def record(self, image_id: str) -> ImageRecord:
+        """The record as it was added."""
+        return _decoder.decode(self.content(image_id)).record
+
+    def get(self, image_id: str, *, group: str, split: str) -> Ready:
+        """The image, with the group and the split that it has in the release."""
+        place = self._places[image_id]
+        content = _decoder.decode(self.content(image_id))
+        first, second, third = self._stamps[3 * place : 3 * place + 3]
+        return Ready(
+            record=msgspec.structs.replace(content.record, group_id=group, split=split),
+            drawn=content.drawn,
+            bytes=self._sizes[place],
+            stamp=None if first < 0 else (first, second, third),
+            labelled=bool(self._labelled[place]),
+        )

@@ -1,0 +1,60 @@
+import os
+from pathlib import Path
+
+import pytest
+from releasing import changed, filled_workspace, noise_png, sample_record
+
+from synthscars.problems import Problems, ReleaseError
+from synthscars.release import originals
+from synthscars.release.originals import find_images, loader
+from synthscars.release.waiting import Ready
+
+
+def test_missing_and_altered_images_are_set_aside(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 4)
+    records = [sample_record(seed, noise_png(seed)) for seed in range(4)]
+    missing = workspace.find_image(records[1].image_id)
+    altered = workspace.find_image(records[2].image_id)
+    assert missing
+    assert altered
+    missing.unlink()
+    altered.write_bytes(altered.read_bytes()[:-1] + b"x")
+    strange = changed(records[0], image_id="../../etc/passwd")
+    images = [Ready(record=record) for record in [*records, strange]]
+    problems, left_out = Problems(), dict[str, str]()
+    ready = list(find_images(images, workspace, problems, left_out))
+    assert [image.record for image in ready] == [records[0], records[3]]
+    assert left_out == {
+        records[1].image_id: "image.missing",
+        records[2].image_id: "image.altered",
+        "../../etc/passwd": "image.bad_id",
+    }
+    assert [problem.image for problem in problems] == list(left_out)
+    assert all(problem.severity == "error" for problem in problems)
+
+
+def test_an_image_is_hashed_again_only_if_something_happened_to_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = filled_workspace(tmp_path / "w", 2)
+    images = [Ready(record=sample_record(seed, noise_png(seed))) for seed in range(2)]
+    first, second = find_images(images, workspace, Problems(), {})
+    load = loader(workspace)
+    hashed: list[bytes] = []
+    original = originals.sha256
+
+    def counting(data: bytes) -> str:
+        hashed.append(data)
+        return original(data)
+
+    monkeypatch.setattr("synthscars.release.originals.sha256", counting)
+    assert load(first) == noise_png(0)
+    assert hashed == []
+    path = workspace.find_image(second.record.image_id)
+    assert path
+    os.utime(path, (0, 0))
+    assert load(second) == noise_png(1)
+    assert hashed == [noise_png(1)]
+    path.write_bytes(noise_png(1)[:-1] + b"x")
+    with pytest.raises(ReleaseError, match="changed while"):
+        load(second)
