@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from synthscars.problems import Problems
+    from synthscars.release.check import CheckReport
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
@@ -43,6 +44,19 @@ _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
     help="Folder of the images, if they are not with PATH.",
 )
 @click.option(
+    "--previous",
+    metavar="VERSION|PATH",
+    help="The release to compare the statistics with; the newest lower version beside it if not given.",
+)
+@click.option("--no-previous", is_flag=True, help="Compare with no other release.")
+@click.option(
+    "--language",
+    default="",
+    metavar="CODE",
+    help="Language that texts should be in, such as en; that of most of them if not given.",
+)
+@click.option("--codes", "list_codes", is_flag=True, help="List all codes and what they mean, and end.")
+@click.option(
     "--fail-on",
     type=click.Choice(["error", "warning"]),
     default="error",
@@ -61,6 +75,10 @@ def check(
     workspace: Path,
     format_: str | None,
     images: Path | None,
+    previous: str | None,
+    no_previous: bool,
+    language: str,
+    list_codes: bool,
     fail_on: str,
     save: bool,
     workers: int | None,
@@ -72,24 +90,49 @@ def check(
     format that `synthscars convert` reads, such as the published SynthScars. Nothing is changed.
 
     Files are compared with the manifest, images decoded, outlines, captions, labels, raters and texts looked
-    at, splits searched for the same and for similar pictures, metadata for personal data. Each problem has a
-    code, such as `leak.lookalike`, that stays the same.
+    at, splits searched for the same and for similar pictures, texts and metadata for personal data, the card
+    compared with the files, and shares, sizes and lengths with those of the version before. Each problem has
+    a code, such as `leak.lookalike`, that stays the same.
 
     \b
     Examples:
       synthscars release check
       synthscars release check 1.0.0 --save --fail-on warning
+      synthscars release check 1.1.0 --previous 1.0.0
       synthscars release check path/to/SynthScars --json
+      synthscars release check --codes
     """
+    if list_codes:
+        _list_codes(as_json)
+        return
     from synthscars.files import atomic_file
-    from synthscars.problems import Problems
+    from synthscars.problems import Problems, UsageError
     from synthscars.release.check import CHECKS_NAME, encode_checks
     from synthscars.release.check import check as check_all
+    from synthscars.release.check.drift import previous_of
 
+    if previous and no_previous:
+        raise UsageError("--previous and --no-previous exclude each other", fix="leave one out")
     source = _find(release, workspace)
+    before: Path | None
+    if previous:
+        before = (
+            source.parent / previous if (source.parent / previous).is_dir() else _find(previous, workspace)
+        )
+    else:
+        before = None if no_previous else previous_of(source)
     problems = Problems()
     with progress("checking") as advance:
-        report = check_all(source, problems, format=format_, images=images, workers=workers, progress=advance)
+        report = check_all(
+            source,
+            problems,
+            format=format_,
+            images=images,
+            previous=before,
+            language=language,
+            workers=workers,
+            progress=advance,
+        )
     encoded = encode_checks(report, problems)
     if as_json:
         click.echo(encoded, nl=False)
@@ -97,6 +140,8 @@ def check(
         show_problems(problems)
         if len(problems):
             output().print(_table(problems))
+        if report.drift:
+            output().print(_drift_table(report))
         splits = ", ".join(f"{split} {count:,}" for split, count in report.splits.items())
         output().print(
             f"{report.name} ({report.format}): {report.images:,} images{f' ({splits})' if splits else ''}, "
@@ -156,6 +201,40 @@ def _table(problems: Problems) -> Table:
         shown = Text(first[severity, code])
         table.add_row(Text(severity, style=_STYLES[severity]), code, f"{count:,}", shown)
     return table
+
+
+def _drift_table(report: CheckReport) -> Table:
+    """How far each share and number is from that of the version before."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from synthscars.release.check.drift import table
+
+    shown = Table(title=f"Compared with {report.previous}", title_justify="left", box=None, pad_edge=False)
+    for column in ("what", "images", "before", "now", "distance", "p"):
+        shown.add_column(column, justify="left" if column in ("what", "images") else "right")
+    for row in table(report.drift):
+        shown.add_row(*map(Text, row))
+    return shown
+
+
+def _list_codes(as_json: bool) -> None:
+    import msgspec
+    from rich.table import Table
+    from rich.text import Text
+
+    from synthscars.release.check.codes import CODES
+
+    if as_json:
+        values = {name: code._asdict() for name, code in CODES.items()}
+        click.echo(msgspec.json.format(msgspec.json.encode(values), indent=2))
+        return
+    shown = Table(box=None, pad_edge=False)
+    for column in ("code", "severity", "tells that"):
+        shown.add_column(column, no_wrap=column == "code")
+    for name, code in CODES.items():
+        shown.add_row(name, Text(code.severity), Text(code.meaning))
+    output().print(shown)
 
 
 def _counted(problems: Problems) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image, PngImagePlugin
 from releasing import filled_workspace, noise_png
 
@@ -57,7 +58,7 @@ def rows_of(release: Path, file: str = TRAIN) -> list[Row]:
 def write_rows(release: Path, rows: list[Row], file: str = TRAIN) -> None:
     """Write rows as a builder would have that made the fault itself: the manifest fits."""
     path = release / file
-    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path, write_page_index=True)
     manifest = json.loads((release / MANIFEST_NAME).read_text())
     manifest["images"] = {
         row["image_id"]: {"split": each["split"], "group": row["group_id"]}
@@ -70,6 +71,24 @@ def write_rows(release: Path, rows: list[Row], file: str = TRAIN) -> None:
         len(row["artifacts"]) for each in manifest["files"] for row in rows_of(release, each["path"])
     )
     (release / MANIFEST_NAME).write_text(json.dumps(manifest))
+    change_card(release, lambda values: count_rows(values, path.name.split("-")[0], len(rows)))
+
+
+def change_card(release: Path, change: Callable[[Row], object]) -> None:
+    """Change the YAML of a card."""
+    path = release / "README.md"
+    _, text, rest = path.read_text().split("---\n", 2)
+    values = yaml.safe_load(text)
+    change(values)
+    path.write_text(f"---\n{yaml.safe_dump(values, sort_keys=False)}---\n{rest}")
+
+
+def count_rows(values: Row, split: str, count: int) -> None:
+    infos = values["dataset_info"]
+    for info in infos if isinstance(infos, list) else [infos]:
+        for each in info["splits"]:
+            if each["name"] == split:
+                each["num_examples"] = count
 
 
 def with_artifacts(rows: list[Row]) -> Row:
@@ -339,7 +358,7 @@ def test_raters_named_by_their_addresses_are_counted_once(release: Path) -> None
 
 
 def test_a_file_that_was_written_again_is_altered(release: Path) -> None:
-    pq.write_table(pq.read_table(release / TRAIN), release / TRAIN)
+    pq.write_table(pq.read_table(release / TRAIN), release / TRAIN, write_page_index=True)
     (found,) = problems_of(release)
     assert (found.code, found.file) == ("file.altered", TRAIN)
 
@@ -387,9 +406,13 @@ def test_columns_are_compared_with_those_of_a_release(release: Path) -> None:
     (release / MANIFEST_NAME).unlink()
     table = pq.read_table(release / TRAIN)
     wide = table.set_column(table.schema.get_field_index("width"), "width", table["width"].cast("int64"))
-    pq.write_table(wide.append_column("score", pa.array([0.5] * len(table))), release / TRAIN)
-    pq.write_table(pq.read_table(release / TEST).drop_columns(["caption"]), release / TEST)
-    assert codes(release) == ["manifest.missing", "schema.column_added", "schema.type", "schema.wrong"]
+    more = wide.append_column("score", pa.array([0.5] * len(table)))
+    pq.write_table(more, release / TRAIN, write_page_index=True)
+    less = pq.read_table(release / TEST).drop_columns(["caption"])
+    pq.write_table(less, release / TEST, write_page_index=True)
+    found = codes(release)
+    assert found[:4] == ["manifest.missing", "schema.column_added", "schema.type", "schema.wrong"]
+    assert set(found[4:]) == {"viewer.features"}
 
 
 def test_a_row_that_no_record_fits_costs_only_itself(release: Path) -> None:
@@ -421,7 +444,8 @@ def test_nonsense_in_a_row_never_stops_the_check(change: Row, release: Path) -> 
     rows = rows_of(release)
     rows[0].update(change)
     (release / MANIFEST_NAME).unlink()
-    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(release / TRAIN)), release / TRAIN)
+    table = pa.Table.from_pylist(rows, schema=pq.read_schema(release / TRAIN))
+    pq.write_table(table, release / TRAIN, write_page_index=True)
     problems = Problems()
     report = check(release, problems)
     assert report.codes == {"manifest.missing": 1, "row.wrong": 1}

@@ -42,6 +42,23 @@ def check_record(item: Item) -> Iterator[Problem]:
         yield from found
 
 
+def check_raters_regions(item: Item) -> Iterator[Problem]:
+    """The outlines of raters' regions before they were merged: raters do err, so these are warnings."""
+    width, height = item.record.width, item.record.height
+    for artifact in item.regions:
+        region = f"region {artifact.artifact_id} of a rater"
+        with np.errstate(all="ignore"):
+            found = [
+                (code, f"ring {number}: {what}")
+                for number, ring in enumerate(artifact.polygons)
+                for code, what in geometry.ring_faults(ring, width, height)
+            ]
+        if not artifact.polygons:
+            found = [("artifact.no_polygon", "it has no polygon")]
+        for code, what in found:
+            yield item.problem(code, what, _REDRAW, severity="warning", region=region)
+
+
 # Outlines
 
 
@@ -186,6 +203,6 @@ def _status(item: Item) -> Iterator[Problem]:
             "merge the raters' answers again with `synthscars consensus`",
             severity="warning",
         )
-    elif record.status in ("unlabelled", "skipped") and item.released:
+    elif record.status in ("unlabelled", "skipped") and item.released and item.annotated:
         what = f"it is {record.status}: nobody said what is wrong with it"
         yield item.problem("status.not_judged", what, "leave it out of the release", severity="warning")

@@ -17,13 +17,16 @@ class Item(NamedTuple):
     file: where its record is, relative to what is checked. load: gives its original bytes or the file that
     has them, `None` if they are not at hand; may be called from any thread. row: the row of a release that it
     came from, with the columns that no record has (`bbox`, `area`, `rater_list`); `None` if it is from
-    elsewhere.
+    elsewhere. regions: every rater's before they were merged, where they are known. annotated: false if its
+    place asks for no annotations (`detection/`).
     """
 
     record: ImageRecord
     file: str
     load: Callable[[], bytes | Path | None]
     row: Row | None = None
+    regions: tuple[Artifact, ...] = ()
+    annotated: bool = True
 
     @property
     def released(self) -> bool:

@@ -13,10 +13,10 @@ from PIL import Image
 
 from synthscars.ingest.metadata.chunks import read_chunks
 from synthscars.problems import Problem, Problems
-from synthscars.records import ImageRecord
+from synthscars.records import Artifact, ImageRecord
 from synthscars.release.check.items import Item
 from synthscars.release.personal import PEOPLE_CHUNKS, Finding, is_email, scrub_chunk
-from synthscars.release.scrub import scrub_record
+from synthscars.release.scrub import scrub_artifact, scrub_record
 from synthscars.release.scrub_exif import EXIF_IFD, GPS_IFD, PEOPLE_EXIF, PEOPLE_TAGS
 
 _FIX_RECORD = "take it out of the record, and build the next version"
@@ -26,6 +26,14 @@ _FIX_FILE = "strip the metadata of the file and ingest it again: it becomes anot
 def record_findings(record: ImageRecord) -> tuple[Finding, ...]:
     """What is personal in a record: what would be taken out of it."""
     return scrub_record(record)[1]
+
+
+def regions_findings(regions: Iterable[Artifact]) -> list[Finding]:
+    """What is personal in the texts of raters' regions before they were merged."""
+    found: list[Finding] = []
+    for region in regions:
+        scrub_artifact(region, found)
+    return found
 
 
 def image_findings(image: Image.Image) -> Iterator[Finding]:

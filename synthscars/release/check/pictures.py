@@ -8,10 +8,17 @@ from typing import NamedTuple
 
 from synthscars.images import difference_hash, open_image, sha256, upright
 from synthscars.problems import ImageError, Problem
-from synthscars.release.check.annotations import check_record
+from synthscars.release.check.annotations import check_raters_regions, check_record
 from synthscars.release.check.items import Item
-from synthscars.release.check.personal import check_findings, image_findings, record_findings
+from synthscars.release.check.languages import Told, languages_of
+from synthscars.release.check.personal import (
+    check_findings,
+    image_findings,
+    record_findings,
+    regions_findings,
+)
 from synthscars.release.check.texts import Text, check_texts, texts_of
+from synthscars.release.check.viewer import check_picture
 from synthscars.release.personal import Finding
 
 _FETCH = "fetch the release again, or build it again from the originals"
@@ -24,6 +31,7 @@ class Seen(NamedTuple):
     item: Item
     problems: list[Problem]
     texts: list[Text]
+    languages: list[Told]
     phash: str
     at_hand: bool
 
@@ -35,18 +43,18 @@ class Seen(NamedTuple):
 
 def look(item: Item) -> Seen:
     """Check one image by itself; pure, and may run in any thread."""
-    problems = list(check_record(item))
+    problems = [*check_record(item), *check_raters_regions(item)]
     texts = texts_of(item)
     problems += check_texts(item, texts)
-    findings = list(record_findings(item.record))
+    findings = [*record_findings(item.record), *regions_findings(item.regions)]
     phash = ""
     data = _bytes(item, problems)
     if data is not None:
         phash = _look_at(item, data, problems, findings)
     problems += check_findings(item, findings)
     # The bytes are of no use any more, and many results may wait.
-    light = item._replace(row={} if item.released else None, load=_nothing)
-    return Seen(light, problems, texts, phash, data is not None)
+    light = item._replace(row={} if item.released else None, regions=(), load=_nothing)
+    return Seen(light, problems, texts, languages_of(texts), phash, data is not None)
 
 
 def _nothing() -> None:
@@ -79,6 +87,7 @@ def _look_at(item: Item, data: bytes, problems: list[Problem], findings: list[Fi
         what = f"it is {turned.width} x {turned.height} pixels upright, the record says {record.width} x "
         fix = "correct the size: outlines that were drawn on another size are elsewhere"
         problems.append(item.problem("image.size", f"{what}{record.height}", fix))
+    problems += check_picture(item, turned)
     findings += image_findings(image)
     return difference_hash(turned)
 

@@ -15,15 +15,18 @@ import msgspec
 
 from synthscars.converters.registry import FORMATS, detect, format_named
 from synthscars.engine import map_ordered
-from synthscars.problems import Problem, Problems, UsageError
+from synthscars.problems import FormatError, Problem, Problems, UsageError
 from synthscars.release.check.across import Across, Find, Missing
+from synthscars.release.check.drift import Drift, Measure, drift_from
 from synthscars.release.check.items import Item
+from synthscars.release.check.languages import Languages
 from synthscars.release.check.personal import Raters
 from synthscars.release.check.pictures import Seen, look
 from synthscars.release.check.published import FORMAT, TELLS, read_published
 from synthscars.release.check.tables import Stored, check_files, check_images, items_of, manifest_of
 from synthscars.release.check.texts import Corpus
-from synthscars.release.files import EmbeddedImages, data_files
+from synthscars.release.check.viewer import CARD, check_viewer
+from synthscars.release.files import EmbeddedImages, data_files, detection_files
 from synthscars.release.manifest import MANIFEST_NAME, Manifest
 
 CHECKS_NAME = "checks.json"
@@ -35,7 +38,8 @@ _RELEASE = "release"
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was checked. name: of the file or folder; format: what it was read as; splits: images in each;
-    decoded: images whose file was at hand and whole; codes: how many problems there are of each kind."""
+    decoded: images whose file was at hand and whole; codes: how many problems there are of each kind.
+    previous: the release that it was compared with, if any; drift: how it differs from that."""
 
     name: str
     format: str
@@ -44,6 +48,8 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     decoded: int
     splits: dict[str, int]
     codes: dict[str, int]
+    previous: str = ""
+    drift: tuple[Measure, ...] = ()
 
 
 def check(
@@ -52,19 +58,23 @@ def check(
     *,
     format: str | None = None,
     images: Path | None = None,
+    previous: Path | None = None,
+    language: str = "",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Look at everything in `source` and add what is wrong to `problems`; nothing is changed.
 
     format: name of the format, if the content does not tell it. images: the folder of the images, if they are
-    not with `source`. progress: called with 1 for every image. Files in problems are relative to `source`.
+    not with `source`. previous: the release before, to compare with. language: the one that texts should be
+    in (`en`); `""`: that of most of them. progress: called with 1 for every image. Files in problems are
+    relative to `source`.
 
     Raises `UsageError` if the format cannot be told, `FormatError` if the source as a whole cannot be read.
     """
     name = format_named(format).name if format else _detect(source)
     found = Problems()
-    totals = _Totals()
+    totals = _Totals(language, _drift(previous, found))
     if name == _RELEASE:
         find: Find = EmbeddedImages(source)
         _check_release(source, found, totals, workers, progress)
@@ -81,6 +91,10 @@ def check(
         said = {problem.code for problem in found} | (TELLS if name == FORMAT else set())
         found.extend(problem for problem in mine if problem.code not in said)
     totals.finish(found, find, workers)
+    drift: tuple[Measure, ...] = ()
+    if previous is not None and totals.drift is not None:
+        drift, told = totals.drift.finish(previous.name)
+        found.extend(told)
     if not totals.images:
         what = "there is no image in it"
         found.add("source.empty", what, severity="warning", fix="is it the right one?")
@@ -95,7 +109,20 @@ def check(
         decoded=totals.decoded,
         splits=dict(sorted(totals.splits.items())),
         codes=dict(sorted(codes.items())),
+        previous=previous.name if previous is not None and totals.drift is not None else "",
+        drift=drift,
     )
+
+
+def _drift(previous: Path | None, problems: Problems) -> Drift | None:
+    if previous is None:
+        return None
+    try:
+        return drift_from(previous)
+    except FormatError as error:
+        what = f"{previous.name} cannot be read: {error.message.split(': ', 1)[-1]}"
+        problems.add("drift.not_compared", what, severity="warning", fix="restore it, or name another one")
+        return None
 
 
 def encode_checks(report: CheckReport, problems: Problems) -> bytes:
@@ -111,7 +138,8 @@ def encode_checks(report: CheckReport, problems: Problems) -> bytes:
 class _Totals:
     """Everything that is collected over all images."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str, drift: Drift | None) -> None:
+        self.drift, self._languages = drift, Languages(language)
         self.images = self.artifacts = self.decoded = 0
         self.splits: Counter[str] = Counter()
         self.stored: dict[str, Stored] = {}
@@ -125,6 +153,9 @@ class _Totals:
         self.splits[record.split] += bool(record.split)
         self.stored.setdefault(record.image_id, Stored(record.split, record.group_id))
         self._corpus.add(seen.item, seen.texts)
+        self._languages.add(seen.item, seen.languages)
+        if self.drift is not None and seen.item.annotated:
+            self.drift.add(record)
         self._missing.add(record, at_hand=seen.at_hand or seen.item.released)
         self._raters.add(record)
         problems.extend(self._across.add(seen))
@@ -132,7 +163,7 @@ class _Totals:
     def finish(self, problems: Problems, find: Find, workers: int | None) -> None:
         self.splits = +self.splits
         problems.extend(self._across.problems(find, workers=workers))
-        for each in (self._corpus, self._raters, self._missing):
+        for each in (self._corpus, self._languages, self._raters, self._missing):
             problems.extend(each.problems())
 
 
@@ -142,7 +173,7 @@ class _Totals:
 def _check_release(
     source: Path, problems: Problems, totals: _Totals, workers: int | None, progress: Progress | None
 ) -> None:
-    files = data_files(source)
+    files = [*data_files(source), *detection_files(source)]
     names = {
         file.path: file.path.relative_to(source).as_posix() if source.is_dir() else file.path.name
         for file in files
@@ -153,6 +184,8 @@ def _check_release(
         manifest = manifest_of(source, problems)
     if manifest is not None:
         whole = check_files(manifest, {name: path for path, name in names.items()}, problems)
+    if manifest is not None or (source / CARD).is_file():
+        problems.extend(check_viewer(source, {name: path for path, name in names.items()}))
     for file in files:
         # Apart, because how far the reader is ahead depends on the number of threads.
         rows, found = Problems(), Problems()

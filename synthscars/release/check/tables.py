@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from synthscars.converters.reading import Where
 from synthscars.problems import FormatError, Problems, ReleaseError
 from synthscars.release.check.items import Item
+from synthscars.release.configs import DETECTION
 from synthscars.release.features import DESCRIPTIONS, Row, features, from_row
 from synthscars.release.files import DataFile, opened
 from synthscars.release.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -63,7 +64,7 @@ def _check_schema(path: Path, schema: pa.Schema, where: Where) -> bool:
         where.add("schema.wrong", what, error.fix or _FETCH)
         return False
     expected = features().arrow_schema
-    missing = [name for name in expected.names if name not in schema.names]
+    missing = [name for name in expected.names if name not in schema.names and name != "rater_artifacts"]
     if missing:
         where.add("schema.column_missing", f"it has no column {', '.join(missing)}", _FETCH)
     other = [
@@ -116,6 +117,7 @@ def _item(batch: pa.RecordBatch, split: str, where: Where) -> Item | None:
         return None
     try:
         record = from_row(row, split)
+        regions = from_row(row, split, raters=True).artifacts if row.get("rater_artifacts") else ()
     except FormatError as error:
         where.add("row.wrong", error.message.split(": ", 1)[-1], "mend the row, or take it out")
         return None
@@ -124,7 +126,8 @@ def _item(batch: pa.RecordBatch, split: str, where: Where) -> Item | None:
         return None
     image = row.pop("image", None)
     data = image.get("bytes") if isinstance(image, Mapping) else None
-    return Item(record, where.file, lambda: data, row)
+    annotated = not where.file.startswith(f"{DETECTION}/")
+    return Item(record, where.file, lambda: data, row, regions, annotated)
 
 
 def _has_unknown_label(row: Row, where: Where) -> bool:
