@@ -23,11 +23,12 @@ from synthscars.release.diff_match import usable_rings
 from synthscars.release.diff_model import ArtifactChange, ArtifactNote, Example, FieldChange, ReleaseDiff
 from synthscars.release.diff_text import (
     as_text,
+    asks_for,
     fitting,
     rater_lines,
     schema_lines,
     short,
-    verdict,
+    too_low,
     visible,
 )
 from synthscars.release.features import Row
@@ -43,8 +44,8 @@ MOST_PLACES = 200
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5b616b;--page:#fff;--card:#f5f6f8;--line:#d5d9df;
 --old:#b84a00;--new:#0072b2;--del:#fbe3d3;--ins:#d9ebf7;--bad:#a3122a}
-@media(prefers-color-scheme:dark){:root{--ink:#e7e9ec;--soft:#a2a9b4;--page:#15171a;--card:#1f2226;
---line:#383d45;--old:#f59a4d;--new:#6cb8ec;--del:#53290c;--ins:#0d3a58;--bad:#ff8c9c}}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e7e9ec;--soft:#a2a9b4;--page:#15171a;
+--card:#1f2226;--line:#383d45;--old:#f59a4d;--new:#6cb8ec;--del:#53290c;--ins:#0d3a58;--bad:#ff8c9c}}
 *{box-sizing:border-box}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;padding:24px;
 max-width:1100px}
@@ -54,7 +55,7 @@ p{margin:0 0 8px}.soft{color:var(--soft)}.bad{color:var(--bad);font-weight:600}
 .tiles{display:flex;flex-wrap:wrap;gap:12px;margin:16px 0}
 .tiles div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 16px;
 min-width:110px}.tiles b{display:block;font-size:1.4rem}
-.tables{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:8px 40px;
+.tables{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:8px 40px;
 align-items:start}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;margin:0 0 12px}caption{text-align:left;font-weight:600;
@@ -62,6 +63,7 @@ padding:4px 0}
 th,td{text-align:left;padding:3px 8px 3px 0;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:anywhere}
 th{font-weight:400;color:var(--soft)}.tables td{overflow-wrap:break-word}
+.places td:first-child{width:9rem;white-space:nowrap}.places td:last-child{width:11rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;
 white-space:nowrap}
 article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:16px;margin:0 0 16px;
@@ -86,7 +88,10 @@ polygon,.line{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .was{stroke:#d55e00;stroke-width:2.5;stroke-dasharray:7 5}.is{stroke:#0072b2;stroke-width:2.5}
 .same{stroke:#fff;stroke-width:1.2;stroke-opacity:.75}
 .mark{fill:#fff;stroke:#000;stroke-width:3;paint-order:stroke;font:600 1px system-ui,sans-serif}
-@media(max-width:760px){article{grid-template-columns:minmax(0,1fr)}}
+@media(max-width:760px){body{padding:16px}article{grid-template-columns:minmax(0,1fr)}
+.places td:last-child{width:5.5rem}}
+@media print{:root{color-scheme:light}body{max-width:none;padding:0}h2,h3,caption{break-after:avoid}
+article,tr,.tiles div{break-inside:avoid}del,ins,.number,figure,.key{print-color-adjust:exact}}
 """
 
 
@@ -105,10 +110,10 @@ def to_page(diff: ReleaseDiff, examples: Sequence[Example], pictures: Iterable[F
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"
     )
-    bad = ' class="bad"' if diff.bump.honoured is False else ""
-    yield f"<p{bad}>{_text(verdict(diff))}</p>\n"
+    bad = f'<span class="bad">{_text(too_low(diff))}</span> ' if too_low(diff) else ""
     if fitting(diff):
-        yield f"<p>Lowest version that fits: <strong>{_text(fitting(diff))}</strong></p>\n"
+        yield f"<p>{bad}Lowest version that fits: <strong>{_text(fitting(diff))}</strong></p>\n"
+    yield f'<p class="soft">{_text(asks_for(diff))}</p>\n'
     yield _tiles(diff)
     yield _schema(diff)
     yield _counts(diff)
@@ -191,7 +196,8 @@ def _places(diff: ReleaseDiff) -> Iterator[str]:
         )
         more = len(found) - MOST_PLACES
         rest = f'<p class="soft">… and {more:,} more</p>' if more > 0 else ""
-        yield f'<h2>{title}: {len(found):,}</h2>\n<div class="wide"><table>{rows}</table></div>{rest}\n'
+        table = f'<div class="wide places"><table>{rows}</table></div>'
+        yield f"<h2>{title}: {len(found):,}</h2>\n{table}{rest}\n"
 
 
 def _heading(diff: ReleaseDiff, shown: int) -> str:
@@ -206,6 +212,8 @@ def _heading(diff: ReleaseDiff, shown: int) -> str:
         f"{what}</span>"
         for kind, what in (("was", "old outline, dashed"), ("is", "new outline, solid"))
     )
+    key += '<span><svg viewBox="0 0 44 12" aria-hidden="true"><rect width="44" height="12" rx="2" '
+    key += 'fill="#777"/><path class="line same" d="M2 6H42"/></svg>unchanged, thin white</span>'
     return (
         f"<h2>Images changed: {count:,}</h2>\n{rest}"
         f'<div class="key">{key}<span>Words <del>taken out</del> and <ins>put in</ins></span></div>\n'

@@ -65,14 +65,19 @@ def to_markdown(diff: ReleaseDiff) -> str:
 
 def verdict(diff: ReleaseDiff) -> str:
     """What part of the version the changes ask for and why, in a sentence; another one if it is too low."""
-    bump = diff.bump
-    if bump.needed == "none":
-        text = "Nothing changed."
-    else:
-        text = f"The changes ask for a new {bump.needed} version: {_list(bump.reasons)}."
-    if bump.honoured is False:
-        text += f" {diff.after.version} is too low."
-    return text
+    return f"{asks_for(diff)} {too_low(diff)}".strip()
+
+
+def asks_for(diff: ReleaseDiff) -> str:
+    """What part of the version the changes ask for and why, in a sentence."""
+    if diff.bump.needed == "none":
+        return "Nothing changed."
+    return f"The changes ask for a new {diff.bump.needed} version: {_list(diff.bump.reasons)}."
+
+
+def too_low(diff: ReleaseDiff) -> str:
+    """That the newer version is too low, `""` if it is not."""
+    return f"{diff.after.version} is too low." if diff.bump.honoured is False else ""
 
 
 def fitting(diff: ReleaseDiff) -> str:
