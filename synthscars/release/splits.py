@@ -1,77 +1,41 @@
 """Which image goes into which split, so that no group of look-alikes is torn apart and none moves silently.
 
-Images belong together if they share a `group_id`, a prompt and a seed, or a perceptual hash. Whole groups are
-assigned: first those whose split is prescribed by the source, then those that an earlier release has
-assigned, then the others, largest first, each to the split that lacks most images. Groups of one size are
-taken in the order of a keyed hash, so the choice is arbitrary but the same on every machine.
+Groups come from `synthscars.release.groups`. Whole groups are assigned: first those whose split is prescribed
+by the source, then those that an earlier release has assigned, then the others, so that every split gets the
+images that it lacks, and of every label its share (`synthscars.release.strata`). Groups of one size are taken
+in the order of a keyed hash, so the choice is arbitrary but the same on every machine.
 
-Large groups first has a side effect that is wanted: they end up in `train`, where repetition does least harm.
+Large groups go first, to the split that lacks most images. So they end up in `train`, where repetition does
+least harm.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from synthscars.problems import Problems, UsageError
-from synthscars.records import ImageRecord
+from synthscars.release.alike import telling_hash
+from synthscars.release.claims import SPLITS, most_protected
+from synthscars.release.groups import Links, merge_groups
+from synthscars.release.strata import Spread, profiles, strata_of, stratify
 
-SPLITS = ("train", "validation", "test")
-"""All splits, least protected first: evaluation data must not leak into training, so a group that is claimed
-by two splits goes to the later one."""
+__all__ = [
+    "SPLITS",
+    "Links",
+    "assign_splits",
+    "merge_groups",
+    "strata_of",
+    "telling_hash",
+]
 
-_MIN_BITS = 8
+LARGE_SHARE = 0.05
+"""A group with more than this share of the images, or than the smallest split should have, is reported."""
 
-
-def merge_groups(records: Iterable[ImageRecord]) -> dict[str, str]:
-    """The group of every image: the smallest `image_id` among all images that are linked to each other.
-
-    Two images are linked by an equal `group_id`, an equal prompt and seed if both are known, or an equal
-    perceptual hash (`extra["phash"]`) that tells pictures apart (see `telling_hash`). Links are transitive.
-    """
-    parent: dict[str, str] = {}
-
-    def root(image_id: str) -> str:
-        while parent[image_id] != image_id:
-            parent[image_id] = parent[parent[image_id]]
-            image_id = parent[image_id]
-        return image_id
-
-    first: dict[Hashable, str] = {}
-    for record in records:
-        parent.setdefault(record.image_id, record.image_id)
-        for link in _links(record):
-            one, other = root(record.image_id), root(first.setdefault(link, record.image_id))
-            # The smaller id becomes the root: the result does not depend on the order of the records.
-            parent[max(one, other)] = min(one, other)
-    return {image_id: root(image_id) for image_id in parent}
-
-
-def _links(record: ImageRecord) -> Iterator[Hashable]:
-    if record.group_id:
-        yield "group", record.group_id
-    generation = record.generation
-    if generation is not None and generation.prompt and generation.seed is not None:
-        yield "generation", generation.prompt, generation.seed
-    phash = record.extra.get("phash")
-    if isinstance(phash, str) and telling_hash(phash):
-        yield "phash", phash.lower()
-
-
-def telling_hash(phash: str) -> bool:
-    """Whether equal hashes mean that two pictures look alike; `phash` is 16 hex digits, 8 rows of 8 bits.
-
-    A difference hash has nothing to compare on a flat picture or a plain gradient: nearly all of its bits are
-    equal, or every row is the same. Unrelated pictures of that kind share a hash, so it links nothing.
-    """
-    try:
-        rows = bytes.fromhex(phash)
-    except ValueError:
-        return False
-    ones = sum(row.bit_count() for row in rows)
-    return len(rows) == 8 and _MIN_BITS <= ones <= 64 - _MIN_BITS and len(set(rows)) > 1
+_LEAST_LARGE = 20
 
 
 def assign_splits(
@@ -79,67 +43,103 @@ def assign_splits(
     fractions: Mapping[str, float],
     seed: int,
     *,
+    strata: Mapping[str, tuple[str, ...]] | None = None,
     prescribed: Mapping[str, str] | None = None,
     previous: Mapping[str, str] | None = None,
     problems: Problems | None = None,
 ) -> dict[str, str]:
-    """The split of every image.
+    """The split of every image of `groups`.
 
-    groups: image → group, as `merge_groups` gives it. fractions: split → share of the images, summing to 1.
+    groups: image → group, as `Links.groups` or `merge_groups` gives it. fractions: split → share of the
+    images, summing to 1. strata: image → labels that are to be spread evenly, as `strata_of` gives them.
     prescribed: image → split that its source asks for. previous: image → split in an earlier release.
 
     No group is split. Without prescribed and previous splits, the size of each split differs from what was
     asked by at most the size of the largest group. A group that is claimed by two splits goes to the more
     protected one and is reported (`split.conflict`), as is one that its source takes out of the split that an
-    earlier release gave it (`split.moved`). Raises `UsageError` for fractions that make no sense.
+    earlier release gave it (`split.moved`), and one so large that it bends the splits (`split.large_group`).
+    New images never cause the first two where bridges were held back (`Links.groups`). Raises `UsageError`
+    for fractions that make no sense.
     """
     _check_fractions(fractions)
     found = Problems() if problems is None else problems
-    members: dict[str, list[str]] = defaultdict(list)
-    for image_id in sorted(groups):
-        members[groups[image_id]].append(image_id)
+    sizes = Counter(groups.values())
+    chosen = _claimed_groups(groups, sizes, prescribed or {}, previous or {}, found)
+    _say_large(sizes, fractions, found)
+    profile_of, labels = profiles(groups, strata or {})
+    # The most protected first: it gets what is left over where two splits lack equally much.
+    shares = {split: fractions[split] for split in reversed(SPLITS) if fractions.get(split, 0.0) > 0}
+    free = {group: profile for group, profile in profile_of.items() if group not in chosen}
+    spread = Spread(shares, ((profile_of[group], split) for group, split in chosen.items()), free.values())
+    chosen |= stratify(spread, free, lambda group: _key(seed, group), labels)
+    return {image: chosen[group] for image, group in groups.items()}
 
-    chosen: dict[str, str] = {}
-    for group, images in members.items():
-        asked, before = _claimed(images, prescribed), _claimed(images, previous)
-        for claimed, who in ((asked, "the source"), (before, "an earlier release")):
-            if claimed:
-                chosen[group] = max(claimed, key=SPLITS.index)
-            if len(claimed) > 1:
-                found.add(
-                    "split.conflict",
-                    f"{who} puts images of the group {group} into {' and '.join(sorted(claimed))}; "
-                    f"all {len(images)} go to {chosen[group]}",
-                    severity="warning",
-                    image=images[0],
-                    fix="look whether these images really belong together",
-                )
-            if claimed:
-                break
+
+class _Claims(NamedTuple):
+    asked: set[str]
+    before: set[str]
+
+
+def _claimed_groups(
+    groups: Mapping[str, str],
+    sizes: Mapping[str, int],
+    prescribed: Mapping[str, str],
+    previous: Mapping[str, str],
+    problems: Problems,
+) -> dict[str, str]:
+    """The split of every group that is claimed for one."""
+    claims: dict[str, _Claims] = {}
+    for image, group in groups.items():
+        now, earlier = prescribed.get(image, ""), previous.get(image, "")
+        if now in SPLITS or earlier in SPLITS:
+            of_group = claims.setdefault(group, _Claims(set(), set()))
+            of_group.asked.update({now}.intersection(SPLITS))
+            of_group.before.update({earlier}.intersection(SPLITS))
+    chosen = {group: most_protected(asked or before) for group, (asked, before) in claims.items()}
+    odd = {group for group, (asked, before) in claims.items() if len(asked | before) > 1}
+    first: dict[str, str] = {}
+    for image, group in groups.items():
+        if group in odd:
+            first[group] = min(image, first.get(group, image))
+    for group in sorted(odd, key=first.__getitem__):
+        asked, before = claims[group]
+        who, claimed = ("the source", asked) if asked else ("an earlier release", before)
+        if len(claimed) > 1:
+            problems.add(
+                "split.conflict",
+                f"{who} puts images of the group {group} into {' and '.join(sorted(claimed))}; "
+                f"all {sizes[group]} go to {chosen[group]}",
+                severity="warning",
+                image=first[group],
+                fix="look whether these images really belong together",
+            )
         if asked and before - {chosen[group]}:
-            found.add(
+            problems.add(
                 "split.moved",
                 f"an earlier release has images of the group {group} in {' and '.join(sorted(before))}; "
-                f"its source asks for {chosen[group]}, and all {len(images)} go there",
+                f"its source asks for {chosen[group]}, and all {sizes[group]} go there",
                 severity="warning",
-                image=images[0],
+                image=first[group],
                 fix="do not judge a model on this version that was trained on the earlier one",
             )
-
-    lacking = {split: fractions.get(split, 0.0) * len(groups) for split in SPLITS}
-    sizes = Counter(groups.values())
-    for group, split in chosen.items():
-        lacking[split] -= sizes[group]
-    candidates = [split for split in reversed(SPLITS) if fractions.get(split, 0.0) > 0]
-    free = (group for group in members if group not in chosen)
-    for group in sorted(free, key=lambda group: (-sizes[group], _key(seed, group))):
-        chosen[group] = max(candidates, key=lambda split: lacking[split])
-        lacking[chosen[group]] -= sizes[group]
-    return {image_id: chosen[group] for image_id, group in groups.items()}
+    return chosen
 
 
-def _claimed(images: Iterable[str], claims: Mapping[str, str] | None) -> set[str]:
-    return {claims[image] for image in images if claims.get(image) in SPLITS} if claims else set()
+def _say_large(sizes: Mapping[str, int], fractions: Mapping[str, float], problems: Problems) -> None:
+    total = sum(sizes.values())
+    smallest = min(share for share in fractions.values() if share > 0)
+    limit = max(_LEAST_LARGE, total * min(smallest, LARGE_SHARE))
+    for group in sorted(group for group, size in sizes.items() if size > limit):
+        problems.add(
+            "split.large_group",
+            f"{sizes[group]} of {total} images hang together in the group {group}, so all of them are in "
+            "one split",
+            severity="warning",
+            image=group,
+            fix="look at what ties them: a group_id that means something else, one prompt with one seed, or "
+            "pictures of one layout with equal perceptual hashes",
+            count=sizes[group],
+        )
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> None:
@@ -156,4 +156,4 @@ def _check_fractions(fractions: Mapping[str, float]) -> None:
 
 
 def _key(seed: int, group: str) -> bytes:
-    return hashlib.sha256(f"{seed}|{group}".encode()).digest()
+    return hashlib.sha256(f"{seed}|{group}".encode("utf-8", "surrogatepass")).digest()[:8]
