@@ -41,7 +41,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     ring = (1.0, 1.0, 9.0, 1.0, 9.0, 9.0)
     records[1] = changed(records[1], artifacts=(changed(records[1].artifacts[0], polygons=(ring,)),))
     replace_records(workspace, [*records, added])
-    build_release(workspace, "1.0.1", Problems())
+    build_release(workspace, "1.1.0", Problems())
+    # A build refuses a version that is too low, but somebody may have renamed the folder.
+    low = workspace.release_dir("1.1.0").rename(workspace.release_dir("1.0.1"))
+    manifest = low / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"version": "1.1.0"', '"version": "1.0.1"'))
     return workspace
 
 
