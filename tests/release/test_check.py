@@ -25,8 +25,8 @@ from synthscars.release.check import check, encode_checks
 from synthscars.release.manifest import MANIFEST_NAME
 
 Row = dict[str, Any]
-TRAIN = "data/train-00000-of-00001.parquet"
-TEST = "data/test-00000-of-00001.parquet"
+TRAIN = "data/train-00000.parquet"
+TEST = "data/test-00000.parquet"
 
 
 @pytest.fixture(scope="module")
