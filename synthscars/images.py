@@ -69,7 +69,7 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
         return SUFFIXES[self.format]
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | bytearray | memoryview) -> str:
     """Lower-case hex sha256: the id of an image."""
     return hashlib.sha256(data).hexdigest()
 

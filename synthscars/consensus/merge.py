@@ -111,7 +111,11 @@ def clusters(
     Regions of different raters with the same category and an IoU of at least `min_iou` belong together. The
     best overlapping pairs are joined first, and a rater gives at most one region to a group.
     """
-    masks = [_rle(artifact, width, height) for artifact in drawn]
+    if len({artifact.rater_id for artifact in drawn}) < 2:  # nothing to compare
+        for artifact in drawn:
+            yield [artifact], np.ones((1, 1))
+        return
+    masks = list(_rles(drawn, width, height))
     ious = geometry.rle_iou(masks, masks)
     groups = {index: [index] for index in range(len(drawn))}
     group_of = list(range(len(drawn)))
@@ -138,13 +142,17 @@ def _name(artifact: Artifact) -> tuple[str, str]:
     return artifact.rater_id, artifact.artifact_id
 
 
-def _rle(artifact: Artifact, width: int, height: int) -> geometry.Rle:
-    usable = [
-        ring
-        for ring in artifact.polygons
-        if not any(code in geometry.UNUSABLE for code, _ in geometry.ring_faults(ring, width, height))
-    ]
-    return geometry.to_rle(usable, width, height)
+def _rles(drawn: Sequence[Artifact], width: int, height: int) -> Iterator[geometry.Rle]:
+    """The masks of regions, without rings that cannot be rasterized."""
+    rings = [ring for artifact in drawn for ring in artifact.polygons]
+    faults = iter(geometry.rings_faults(rings, [(width, height)] * len(rings)))
+    for artifact in drawn:
+        usable = [
+            ring
+            for ring in artifact.polygons
+            if not any(code in geometry.UNUSABLE for code, _ in next(faults))
+        ]
+        yield geometry.to_rle(usable, width, height)
 
 
 def _merge(cluster: Sequence[Artifact], ious: npt.NDArray[np.float64]) -> Artifact:

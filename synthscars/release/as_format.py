@@ -333,15 +333,16 @@ def _waits_for_merging(record: ImageRecord) -> bool:
     return judged > 1 and bool(record.artifacts) and all(each.votes is None for each in record.artifacts)
 
 
-def _load(pictures: TargetPictures, image: Ready) -> bytes:
+def _load(pictures: TargetPictures, image: Ready, content: memoryview) -> None:
     found = pictures.find(image.record)
     data = found.read_bytes() if isinstance(found, Path) else found or b""
-    if sha256(data) != image.record.image_id:
+    if len(data) == len(content):
+        content[:] = data
+    if sha256(content) != image.record.image_id:
         raise ReleaseError(
             f"image {image.record.image_id} changed while the release was being written",
             fix="leave the images alone and convert again",
         )
-    return data
 
 
 def _at_hand(

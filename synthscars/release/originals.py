@@ -12,6 +12,7 @@ import msgspec
 from synthscars.engine import map_ordered
 from synthscars.images import sha256
 from synthscars.problems import FormatError, Problem, Problems, ReleaseError
+from synthscars.release.shards import Load
 from synthscars.release.waiting import Ready, Stamp
 from synthscars.workspace import Workspace
 
@@ -64,30 +65,31 @@ def find_images(
             advance(1)
 
 
-def loader(workspace: Workspace) -> Callable[[Ready], bytes]:
-    """Gives the original bytes of an image that `find_images` found.
+def loader(workspace: Workspace) -> Load:
+    """Gives the original bytes of an image that `find_images` found; see `Load`."""
 
-    Raises `ReleaseError` if they are not the same any more.
-    """
-
-    def load(image: Ready) -> bytes:
+    def load(image: Ready, content: memoryview) -> None:
         image_id = image.record.image_id
         path = workspace.find_image(image_id)
-        data, stamp = _read(path) if path else (b"", None)
+        stamp = _read(path, content) if path else None
         # The hash was taken a moment ago; again only if anything happened to the file since.
-        if stamp != image.stamp and sha256(data) != image_id:
+        if stamp is None or (stamp != image.stamp and sha256(content) != image_id):
             raise ReleaseError(
                 f"image {image_id} changed while the release was being built",
                 fix="leave the images alone and build again",
             )
-        return data
 
     return load
 
 
-def _read(path: Path) -> tuple[bytes, Stamp]:
-    with path.open("rb") as file:
-        return file.read(), _stamp(file.fileno())
+def _read(path: Path, content: memoryview) -> Stamp | None:
+    """Read a whole file; `None` if it has another size."""
+    with path.open("rb", buffering=0) as file:
+        stamp = _stamp(file.fileno())
+        count = 0
+        while count < len(content) and (more := file.readinto(content[count:])):
+            count += more
+        return stamp if count == len(content) == stamp[0] else None
 
 
 def _stamp(descriptor: int) -> Stamp:

@@ -7,6 +7,7 @@ region.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from synthscars.release.features import MAX_INT, MAX_SEED, MAX_SIDE
 from synthscars.taxonomy import load_taxonomy
 
 _Item = TypeVar("_Item", ImageRecord, Artifact, Review)
+_Faults = list[tuple[str, str]]
+_BATCH = 100
 _EMPTY_RINGS = frozenset({"polygon.few_points", "polygon.no_area"})
 
 
@@ -32,7 +35,7 @@ def usable(
     `left_out` gets image → code of the problem for each image that is set aside.
     """
     seen: set[str] = set()
-    for record in records:
+    for record, faults in _with_faults(records):
         if record.image_id in seen:
             problems.add(
                 "record.duplicate",
@@ -55,7 +58,10 @@ def usable(
             continue
         kept = tuple(
             artifact
-            for artifact in (_usable_artifact(artifact, record, problems) for artifact in record.artifacts)
+            for artifact in (
+                _usable_artifact(artifact, [next(faults) for _ in artifact.polygons], record, problems)
+                for artifact in record.artifacts
+            )
             if artifact is not None
         )
         if record.artifacts and not kept:
@@ -72,6 +78,22 @@ def usable(
         if caption.contradicts(record.caption, [(each.phrase, each.explanation) for each in kept]):
             _say_stale(record, problems, "the caption says something else than the artifacts")
         yield record
+
+
+def _with_faults(records: Iterable[ImageRecord]) -> Iterator[tuple[ImageRecord, Iterator[_Faults]]]:
+    """Records, each with the faults of its rings in their order; looked for together, which is faster."""
+    source = iter(records)
+    while batch := list(islice(source, _BATCH)):
+        rings = [
+            (ring, (record.width, record.height))
+            for record in batch
+            for artifact in record.artifacts
+            for ring in artifact.polygons
+        ]
+        found = iter(geometry.rings_faults([ring for ring, _ in rings], [size for _, size in rings]))
+        for record in batch:
+            count = sum(len(artifact.polygons) for artifact in record.artifacts)
+            yield record, iter(list(islice(found, count)))
 
 
 def _with(record: ImageRecord, kept: tuple[Artifact, ...], problems: Problems) -> ImageRecord:
@@ -99,7 +121,9 @@ def _say_stale(record: ImageRecord, problems: Problems, what: str) -> None:
     )
 
 
-def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems) -> Artifact | None:
+def _usable_artifact(
+    artifact: Artifact, faults: list[_Faults], record: ImageRecord, problems: Problems
+) -> Artifact | None:
     kept: list[Ring] = []
     region = f"artifact {artifact.artifact_id}"
     if not artifact.polygons:
@@ -114,7 +138,7 @@ def _usable_artifact(artifact: Artifact, record: ImageRecord, problems: Problems
         return None
     broken = False
     for number, ring in enumerate(artifact.polygons):
-        codes = dict(geometry.ring_faults(ring, record.width, record.height))
+        codes = dict(faults[number])
         unusable = codes.keys() & geometry.UNUSABLE
         lost = bool(unusable) and (len(artifact.polygons) == 1 or not unusable <= _EMPTY_RINGS)
         broken |= lost

@@ -38,8 +38,10 @@ _CHUNKS = {"min_chunk_size": 8 * 2**10, "max_chunk_size": 64 * 2**10, "norm_leve
 """Sizes of pages in bytes. Smaller than a picture, so that each begins a page and those behind one that is
 taken out stay as they are; pages of the default size hold several, and moved a fifth of a file."""
 
-Load = Callable[[Ready], bytes]
-"""Gives the bytes of an image file, and raises `ReleaseError` if they are not those of its id."""
+Load = Callable[[Ready, memoryview], None]
+"""Fills as many bytes as an image file has (`Ready.bytes`) with it; raises `ReleaseError` if it is another.
+
+Into memory that is there already: new memory for every image would take longer than reading it."""
 
 
 class Shard(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,9 +85,14 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
     columns = _leaf_columns(schema)
     small = [column for column in columns if column != _IMAGE_COLUMN]
 
+    small_schema = pa.schema([field for field in schema if field.name != "image"])
+
     def table(group: list[Ready]) -> pa.Table:
-        rows = [to_row(image.record, load(image), image.drawn) for image in group]
-        return pa.Table.from_pylist(rows, schema=schema)
+        rows = [to_row(image.record, b"", image.drawn) for image in group]
+        small_table = pa.Table.from_pylist(rows, schema=small_schema)
+        columns = {"image": _image_column(group, load, schema.field("image").type)}
+        columns |= dict(zip(small_table.column_names, small_table.columns, strict=True))
+        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
     arrow_bytes = 0
     with (
@@ -105,6 +112,21 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
             writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
             arrow_bytes += rows.nbytes
     return arrow_bytes
+
+
+def _image_column(group: list[Ready], load: Load, kind: pa.DataType) -> pa.StructArray:
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = np.zeros(len(group) + 1, dtype=np.int32)
+    np.cumsum([image.bytes for image in group], out=offsets[1:])
+    buffer = pa.allocate_buffer(int(offsets[-1]))
+    content = memoryview(buffer).cast("B")
+    for image, start, end in zip(group, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        load(image, content[start:end])
+    data = pa.BinaryArray.from_buffers(pa.binary(), len(group), [None, pa.py_buffer(offsets), buffer])
+    names = pa.array([image.record.file_name for image in group], pa.string())
+    return pa.StructArray.from_arrays([data, names], fields=[kind.field("bytes"), kind.field("path")])
 
 
 def _native(file: IO[bytes]) -> pa.NativeFile:

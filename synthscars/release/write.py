@@ -100,7 +100,7 @@ def write_release(
 ) -> ReleaseReport:
     """Write the images that wait, in whatever order they came, as the folder `target(version)`.
 
-    load: gives the bytes of an image file. version: `None` takes the lowest that honours what changed since
+    load: see `Load`. version: `None` takes the lowest that honours what changed since
     `before`, the release that this one follows, whose files are taken over where they would be the same.
     previous: image → split in any earlier release. replace: an older folder makes way. resume: what is
     finished when the work breaks off is kept beside the target, for the next call. compact: no file is taken
@@ -166,7 +166,12 @@ class _Files(NamedTuple):
 
     def picture(self, image_id: str) -> bytes | None:
         """The bytes of an image file, for the examples on the card."""
-        return self.load(self.image(image_id)) if image_id in self.placed.splits else None
+        if image_id not in self.placed.splits:
+            return None
+        image = self.image(image_id)
+        content = bytearray(image.bytes)
+        self.load(image, memoryview(content))
+        return bytes(content)
 
 
 def _write_files(

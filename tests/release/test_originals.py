@@ -39,12 +39,16 @@ def test_an_image_is_hashed_again_only_if_something_happened_to_its_file(
     workspace = filled_workspace(tmp_path / "w", 2)
     images = [Ready(record=sample_record(seed, noise_png(seed))) for seed in range(2)]
     first, second = find_images(images, workspace, Problems(), {})
-    load = loader(workspace)
     hashed: list[bytes] = []
     original = originals.sha256
 
-    def counting(data: bytes) -> str:
-        hashed.append(data)
+    def load(image: Ready) -> bytes:
+        content = bytearray(image.bytes)
+        loader(workspace)(image, memoryview(content))
+        return bytes(content)
+
+    def counting(data: memoryview) -> str:
+        hashed.append(bytes(data))
         return original(data)
 
     monkeypatch.setattr("synthscars.release.originals.sha256", counting)

@@ -108,13 +108,17 @@ def write_folder(
     folder: Path, version: str, records: Iterable[ImageRecord], pictures: dict[str, bytes]
 ) -> None:
     """Write records as the folder of a release, which need not be in a workspace. pictures: by image id."""
+
+    def load(image: Ready, content: memoryview) -> None:
+        content[:] = pictures[image.record.image_id]
+
     with Waiting(folder.parent) as waiting:
         for record in records:
             assert waiting.add(Ready(record=record, bytes=len(pictures[record.image_id]))) is None
         write_release(
             lambda _version: folder,
             waiting,
-            lambda image: pictures[image.record.image_id],
+            load,
             Problems(),
             origin=Origin(name="n"),
             version=version,
