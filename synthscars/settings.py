@@ -42,7 +42,8 @@ class ReleaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     and DOI if empty. annotations_creators: as the Hub calls them. The texts from `curation` on go into the
     data statement, which says "not stated" where they are empty: why these images were chosen; of what kind
     the language is; who annotated, how they were trained and paid; how the images were made or taken; what
-    the data may be used for and what not; what is known about personal data.
+    the data may be used for and what not; what is known about personal data. scrub: personal data are taken
+    out of texts and of the metadata of image files.
     """
 
     pretty_name: str = ""
@@ -62,6 +63,7 @@ class ReleaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: str = ""
     uses: str = ""
     personal_data: str = ""
+    scrub: bool = False
     seed: int = 0
     train: Share = 0.8
     validation: Share = 0.1
@@ -91,6 +93,7 @@ min_iou = 0.5          # mask IoU from which two raters' regions are one artifac
 
 [release]
 license = "other"      # licence of the dataset, as the Hugging Face Hub spells it
+scrub = false          # take paths, addresses and the like out of texts and of image files' metadata
 seed = 0               # of the splits
 train = 0.8
 validation = 0.1

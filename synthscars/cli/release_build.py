@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     help="Records to release; the newest pull if not given.",
 )
 @click.option("--force", is_flag=True, help="Replace the release if it exists.")
+@click.option(
+    "--scrub/--no-scrub",
+    default=None,
+    help="Take personal data (paths, e-mail addresses, positions, keys) out of texts and of the metadata of "
+    "image files; as synthscars.toml says if not given.",
+)
 @click.option("--no-check", is_flag=True, help="Do not look at the result as `release check` does.")
 @click.option(
     "--compact",
@@ -51,6 +57,7 @@ def build(
     workspace: Workspace,
     records: Path | None,
     force: bool,
+    scrub: bool | None,
     no_check: bool,
     compact: bool,
     workers: int | None,
@@ -86,6 +93,7 @@ def build(
                 problems,
                 records=records,
                 force=force,
+                scrub=scrub,
                 check=not no_check,
                 compact=compact,
                 workers=workers,
@@ -104,8 +112,10 @@ def build(
                 "splits": report.splits,
                 "detection": report.detection,
                 "left_out": report.left_out,
+                "scrubbed": report.scrubbed,
                 "bytes": report.bytes,
                 "bytes_written": report.written,
+                "leaks": report.leaks,
                 "problems": problems.to_json(),
             }
         )
@@ -128,8 +138,12 @@ def _table(report: ReleaseReport) -> Table:
     table.add_row("artifacts", f"{report.artifacts:,}")
     if report.detection:
         table.add_row("photographs for detection alone", f"{sum(report.detection.values()):,}")
+    if report.scrubbed:
+        table.add_row("image files without personal metadata now", f"{report.scrubbed:,}")
     for reason, images in report.left_out.items():
         table.add_row(escape(f"left out: {reason}"), f"{images:,}")
+    ties = sum(link.ties for link in report.leaks.links)
+    table.add_row("ties between images, across splits", f"{report.leaks.leaks:,} of {ties:,}")
     table.add_row("size", size(report.bytes))
     if report.written < report.bytes:
         table.add_row("of it written now", size(report.written))

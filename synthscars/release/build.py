@@ -13,7 +13,8 @@ from synthscars.problems import Problems, ReleaseError
 from synthscars.records import Artifact, ImageRecord
 from synthscars.release import staging
 from synthscars.release.checked import check_built
-from synthscars.release.following import Before
+from synthscars.release.deprecate import DEPRECATIONS_NAME, deprecations_text, read_deprecations
+from synthscars.release.following import Before, places
 from synthscars.release.manifest import (
     MANIFEST_NAME,
     InputFile,
@@ -24,6 +25,7 @@ from synthscars.release.manifest import (
 )
 from synthscars.release.originals import find_images, loader
 from synthscars.release.prepare import fit_columns, usable
+from synthscars.release.scrubbing import scrubbed_records
 from synthscars.release.waiting import Ready, Waiting
 from synthscars.release.write import Origin, ReleaseReport, Stages, no_stages, write_release
 from synthscars.workspace import Workspace
@@ -36,6 +38,7 @@ def build_release(
     *,
     records: Path | None = None,
     force: bool = False,
+    scrub: bool | None = None,
     check: bool = True,
     compact: bool = False,
     workers: int | None = None,
@@ -48,8 +51,9 @@ def build_release(
     at or that were skipped are left out and counted, but real photographs that nobody looked at are in the
     config `detection`. Images and artifacts that cannot be used are set aside and added to `problems`. Images
     that an earlier version of the dataset holds stay in their split and, unless `compact`, in their file.
-    check: look at the release as `synthscars release check` does; errors that it finds are added to
-    `problems`, all that it finds is in `checks.json`. stages: see `Stages`.
+    scrub: take personal data out of texts and image files; as the settings say if not given. check: look at
+    the release as `synthscars release check` does; errors that it finds are added to `problems`, all that it
+    finds is in `checks.json`. stages: see `Stages`.
 
     Holds the workspace's lock. What is finished when the work breaks off is used by the next build. Raises
     `UsageError` if `version` is not a version, `ReleaseError` if it exists (and `force` is false), is too low
@@ -62,12 +66,26 @@ def build_release(
             fix="choose a higher version, or replace it with --force",
         )
     source = workspace.latest_records() if records is None else records
+    settings = workspace.settings.release
+    scrub = settings.scrub if scrub is None else scrub
     with workspace.lock(), Waiting(workspace.root) as waiting:
         set_aside: dict[str, str] = {}
         left_out: Counter[str] = Counter()
         advance = stages("looking at images", None)
+        scrubbed: dict[str, str] = {}
         chosen = _choose(workspace, source, problems, set_aside, left_out)
-        for image in find_images(chosen, workspace, problems, set_aside, workers=workers, advance=advance):
+        if scrub:
+            chosen = scrubbed_records(chosen, problems)
+        found = find_images(
+            chosen,
+            workspace,
+            problems,
+            set_aside,
+            scrubbed=scrubbed if scrub else None,
+            workers=workers,
+            advance=advance,
+        )
+        for image in found:
             problem = waiting.add(image)
             if problem is not None:
                 problems.extend([problem])
@@ -87,23 +105,34 @@ def build_release(
 
         def finish(folder: Path, version: str) -> None:
             if check:
-                check_built(folder, version, len(waiting), problems, workers, stages)
+                check_built(
+                    folder,
+                    version,
+                    len(waiting),
+                    problems,
+                    previous=before.folder if before else None,
+                    language=settings.language[0] if len(settings.language) == 1 else "",
+                    workers=workers,
+                    stages=stages,
+                )
 
         return write_release(
             lambda chosen: workspace.releases_dir / chosen,
             waiting,
-            loader(workspace),
+            loader(workspace, scrubbed),
             problems,
             origin=Origin(
                 name=workspace.name,
                 min_iou=workspace.settings.consensus.min_iou,
                 inputs=_inputs(workspace, source, list(earlier)),
+                scrubbed=scrubbed if scrub else None,
+                deprecations=deprecations_text(read_deprecations(workspace.releases_dir)),
                 left_out=left_out,
                 set_aside=set_aside,
             ),
             version=version,
-            settings=workspace.settings.release,
-            previous=_previous(earlier.values()),
+            settings=settings,
+            earlier=places(list(earlier.values())),
             before=before,
             replace=force,
             resume=True,
@@ -177,22 +206,13 @@ def _earlier(workspace: Workspace, version: str | None) -> dict[str, Manifest]:
     }
 
 
-def _previous(earlier: Iterable[Manifest]) -> dict[str, str]:
-    """The split of every image in earlier versions; of all of them, the newest last: an image may have been
-    left out of the newest one."""
-    return {
-        image_id: entry.split
-        for manifest in earlier
-        for images in (manifest.images, manifest.detection_images)
-        for image_id, entry in images.items()
-    }
-
-
 def _inputs(workspace: Workspace, source: Path, earlier: list[str]) -> dict[str, InputFile]:
     files = {"records": source}
     export = workspace.exports_dir / source.name.replace(".jsonl.zst", ".json.zst")
     if source.parent.resolve() == workspace.records_dir and export.is_file():
         files["export"] = export
+    if (deprecated := workspace.releases_dir / DEPRECATIONS_NAME).is_file():
+        files["deprecated"] = deprecated
     for name in earlier:
         files[f"manifest {name}"] = workspace.release_dir(name) / MANIFEST_NAME
     return {role: InputFile(_name(workspace, path), staging.digest(path)) for role, path in files.items()}

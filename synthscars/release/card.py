@@ -27,10 +27,12 @@ def write_card(
     settings: ReleaseSettings,
     *,
     picture: Callable[[str], bytes | None] | None = None,
+    deprecations: str = "",
 ) -> None:
     """Write `README.md`, `DATA_STATEMENT.md`, `figures/` and, if raters followed it, `GUIDELINE.md`.
 
     picture: gives the original bytes of an image by its id, for the examples; None if they are not at hand.
+    deprecations: what is to be said about versions that should not be used, as Markdown.
     """
     title = settings.pretty_name or manifest.name
     splits = list(manifest.splits)
@@ -54,7 +56,7 @@ def write_card(
         card_text.generators(totals),
         card_text.licences(totals, settings),
         card_text.limits(manifest, totals),
-        card_text.about_versions(manifest),
+        card_text.about_versions(manifest, deprecations),
         card_text.citation(manifest, settings, title),
     ]
     texts = {CARD_NAME: "\n\n".join(parts), STATEMENT_NAME: data_statement(manifest, totals, settings)}

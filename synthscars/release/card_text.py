@@ -293,8 +293,7 @@ def limits(manifest: Manifest, totals: Totals) -> str:
         f"- Images with a record that are not in this release: {out}.\n"
         f"- Artifacts that lack an answer: {missing}.\n"
         "- An artifact that no rater noticed is not in the data: `clean` means that nobody saw one.\n"
-        "- Image files and `generation.raw` are the originals; metadata of generators may hold paths or "
-        "names. `rater_id` is as the source gave it.\n"
+        f"- {_personal(manifest)} `rater_id` is as the source gave it.\n"
         "- Near-duplicates are kept in one split, as far as they are found; pictures that are similar in "
         "other ways may be in different ones.\n"
         "- Who the raters are, why these images were chosen and what is known about personal data is in "
@@ -302,8 +301,23 @@ def limits(manifest: Manifest, totals: Totals) -> str:
     )
 
 
-def about_versions(manifest: Manifest) -> str:
-    """What a version number means, what changed, and what is going away."""
+def _personal(manifest: Manifest) -> str:
+    if "scrubbed" not in manifest.settings:
+        return (
+            "Image files and `generation.raw` are the originals; metadata of generators may hold paths or "
+            "names."
+        )
+    return (
+        "Personal data that are known by their form (paths, addresses, positions, keys) were taken out of "
+        f"all texts and of the metadata of {number(len(manifest.scrubbed), 'image file')}; no pixel was changed."
+    )
+
+
+def about_versions(manifest: Manifest, deprecations: str = "") -> str:
+    """What a version number means, what changed, and what is going away.
+
+    deprecations: versions that should not be used, as Markdown.
+    """
     earlier = [role.removeprefix("manifest ") for role in manifest.inputs if role.startswith("manifest ")]
     before = (
         f" What changed since {markdown_line(earlier[-1])} is in [CHANGES.md](CHANGES.md)." if earlier else ""
@@ -318,6 +332,8 @@ def about_versions(manifest: Manifest) -> str:
         text += "\n\nThe next major version may leave these out:\n\n" + markdown_table(
             ["column or class", "instead"], rows
         )
+    if deprecations:
+        text += f"\n\nVersions that should not be used any more:\n\n{deprecations}"
     return text
 
 

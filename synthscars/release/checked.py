@@ -13,15 +13,32 @@ from synthscars.release.write import Stages
 
 
 def check_built(
-    folder: Path, version: str, images: int, problems: Problems, workers: int | None, stages: Stages
+    folder: Path,
+    version: str,
+    images: int,
+    problems: Problems,
+    *,
+    previous: Path | None,
+    language: str,
+    workers: int | None,
+    stages: Stages,
 ) -> None:
     """Check the release in `folder` and write `checks.json` there; errors are added to `problems`.
 
-    What else is found is in that file, and `synthscars release check` shows it.
+    What else is found is in that file, and `synthscars release check` shows it. previous, language: see
+    `check`.
     """
     found = Problems()
     advance = stages("checking", images)
-    report = check(folder, found, format="release", workers=workers, progress=advance)
+    report = check(
+        folder,
+        found,
+        format="release",
+        previous=previous,
+        language=language,
+        workers=workers,
+        progress=advance,
+    )
     with atomic_file(folder / CHECKS_NAME) as file:
         # The folder does not have its name yet.
         file.write(encode_checks(msgspec.structs.replace(report, name=version), found))

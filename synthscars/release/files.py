@@ -210,6 +210,8 @@ def _labels() -> dict[str, tuple[str, ...]]:
         "status": STATUSES,
         "artifacts.category": taxonomy.category_ids,
         "artifacts.subtype": taxonomy.subtype_ids,
+        "rater_artifacts.category": taxonomy.category_ids,
+        "rater_artifacts.subtype": taxonomy.subtype_ids,
         "reviews.status": STATUSES,
         "reviews.content_type": taxonomy.content_type_ids,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,36 @@ class Before(NamedTuple):
 
     folder: Path
     manifest: Manifest
+
+
+class Place(NamedTuple):
+    """Where an image is in the newest of the earlier releases that have it.
+
+    shard: number of its file, `None` if the release before does not have the image, or does not keep images
+    in their files yet. labelled: false if it is in the config `detection` alone.
+    """
+
+    split: str
+    group: str
+    shard: int | None
+    labelled: bool
+
+
+def places(earlier: Sequence[Manifest]) -> dict[str, Place]:
+    """Where images are in earlier releases, oldest first: one may have been left out of the newest.
+
+    An image from which metadata were taken out is there under both of its ids.
+    """
+    found: dict[str, Place] = {}
+    for manifest in earlier:
+        kept = manifest is earlier[-1] and all(shard.key for shard in manifest.files)
+        for images, labelled in ((manifest.detection_images, False), (manifest.images, True)):
+            for image_id, entry in images.items():
+                at = Place(entry.split, entry.group, entry.shard if kept else None, labelled)
+                found[image_id] = at
+                if original := manifest.scrubbed.get(image_id):
+                    found[original] = at
+    return found
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -41,7 +41,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     and, if raters' answers were merged on the way, of consensus. splits: split → number of images.
     left_out: reason → number of images that have a record and are not in the release. set_aside: image →
     code of the problem that kept it out. images: by image id. detection, detection_images: the same of real
-    photographs that nobody annotated, which are in the config `detection` alone. deprecated: columns and
+    photographs that nobody annotated, which are in the config `detection` alone. scrubbed: image from whose
+    file personal metadata were taken out → sha256 of the file before. deprecated: columns and
     classes that the next major version may leave out, with what to use instead; none in older manifests.
     """
 
@@ -59,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     images: dict[str, ImageEntry]
     detection: dict[str, int] = {}
     detection_images: dict[str, ImageEntry] = {}
+    scrubbed: dict[str, str] = {}
     deprecated: dict[str, str] = {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from synthscars.engine import map_ordered
 from synthscars.images import sha256
 from synthscars.problems import FormatError, Problem, Problems, ReleaseError
+from synthscars.release.scrub_image import scrub_image
 from synthscars.release.shards import Load
 from synthscars.release.waiting import Ready, Stamp
 from synthscars.workspace import Workspace
@@ -25,12 +26,15 @@ def find_images(
     problems: Problems,
     left_out: dict[str, str],
     *,
+    scrubbed: dict[str, str] | None = None,
     workers: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Ready]:
     """Those whose original bytes are in the workspace and unaltered; the others are reported.
 
-    `left_out` gets image → code of the problem for each of the others.
+    scrubbed: personal metadata are to be taken out of the files (`scrub_image`); an image whose file changes
+    by that gets the id of the new one, and is put here: new id → id before. `left_out` gets image → code of the
+    problem for each of the others.
     """
 
     def look(image: Ready) -> tuple[Ready, Problem | None]:
@@ -53,25 +57,59 @@ def find_images(
                 image=image_id,
                 fix="remove this file and ingest the original again",
             )
-        return msgspec.structs.replace(image, bytes=stamp[0], stamp=stamp), None
+        image = msgspec.structs.replace(image, bytes=stamp[0], stamp=stamp)
+        return (image, None) if scrubbed is None else _scrubbed(image, path)
 
-    for image, problem in map_ordered(look, images, workers=workers):
+    for (image, problem), original in map_ordered(
+        lambda image: (look(image), image.record.image_id), images, workers=workers
+    ):
         if problem is not None:
             problems.extend([problem])
-            left_out[image.record.image_id] = problem.code
+        if problem is not None and problem.severity == "error":
+            left_out[original] = problem.code
         else:
+            if scrubbed is not None and image.record.image_id != original:
+                scrubbed[image.record.image_id] = original
             yield image
         if advance is not None:
             advance(1)
 
 
-def loader(workspace: Workspace) -> Load:
-    """Gives the original bytes of an image that `find_images` found; see `Load`."""
+def _scrubbed(image: Ready, path: Path) -> tuple[Ready, Problem | None]:
+    """The image with the id of its file without personal metadata, and what cannot be taken out."""
+    result = scrub_image(path.read_bytes())
+    problem = None
+    if result.left:
+        kinds = ", ".join(sorted({finding.code for finding in result.left}))
+        problem = Problem(
+            code="personal.left",
+            what=f"it holds personal data that cannot be taken out of this kind of file: {kinds}",
+            severity="warning",
+            image=image.record.image_id,
+            file=image.record.file_name,
+            fix="look at its metadata; save it as PNG, JPEG or WebP and ingest that instead",
+        )
+    new = sha256(result.data)
+    if new == image.record.image_id:
+        return image, problem
+    record = msgspec.structs.replace(image.record, image_id=new)
+    # No stamp: what is read is the file before, so the hash of what becomes of it is looked at again.
+    return msgspec.structs.replace(image, record=record, bytes=len(result.data), stamp=None), problem
+
+
+def loader(workspace: Workspace, scrubbed: Mapping[str, str]) -> Load:
+    """Gives the original bytes of an image that `find_images` found; see `Load`. scrubbed: see there."""
 
     def load(image: Ready, content: memoryview) -> None:
         image_id = image.record.image_id
-        path = workspace.find_image(image_id)
-        stamp = _read(path, content) if path else None
+        path = workspace.find_image(scrubbed.get(image_id, image_id))
+        if path is not None and image_id in scrubbed:
+            data = scrub_image(path.read_bytes()).data
+            if len(data) == len(content):
+                content[:] = data
+            stamp: Stamp | None = (len(data), 0, 0)
+        else:
+            stamp = _read(path, content) if path else None
         # The hash was taken a moment ago; again only if anything happened to the file since.
         if stamp is None or (stamp != image.stamp and sha256(content) != image_id):
             raise ReleaseError(

@@ -6,73 +6,85 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from synthscars.problems import Problems
-from synthscars.records import ImageRecord
 from synthscars.release.configs import DATA, DETECTION
-from synthscars.release.following import Before
+from synthscars.release.following import Place
+from synthscars.release.leaks import LeakReport, leak_report
 from synthscars.release.plan import Planned, plan_split
-from synthscars.release.splits import SPLITS, assign_splits, merge_groups
+from synthscars.release.splits import SPLITS, Links, assign_splits, strata_of
 from synthscars.release.waiting import Waiting
 from synthscars.settings import ReleaseSettings
 
+_ONLY_DETECTION = ("in detection alone",)
+
 
 class Placed(NamedTuple):
-    """groups, splits: of every image that is in the release. held_back: image → why another one is not."""
+    """groups, splits: of every image that is in the release. held_back: image → why another one is not.
+
+    report: that no group was torn apart, and how evenly labels are spread.
+    """
 
     groups: Mapping[str, str]
     splits: Mapping[str, str]
     files: list[Planned]
     held_back: Mapping[str, str]
+    report: LeakReport
 
 
 def place(
     waiting: Waiting,
     settings: ReleaseSettings,
-    previous: Mapping[str, str],
-    before: Before | None,
+    earlier: Mapping[str, Place],
+    keeps_files: bool,
     problems: Problems,
 ) -> Placed:
     """Find a place for every image that waits.
 
-    previous: image → split in any earlier release. before: the release whose files are kept as they are.
-    Without any image there is an empty `train`, so that there are columns.
+    earlier: where images are in earlier releases. keeps_files: images of the release before stay in their
+    file. Without any image there is an empty `train`, so that there are columns.
     """
-    prescribed: dict[str, str] = {}
-
-    def records() -> Iterator[ImageRecord]:
-        for image_id in waiting:
-            record = waiting.record(image_id)
-            if record.split in SPLITS:
-                prescribed[image_id] = record.split
-            elif record.split:
-                problems.add(
-                    "split.unknown",
-                    f"its source puts it into the split {record.split!r}; assigned like the others",
-                    image=image_id,
-                    severity="warning",
-                    fix=f"name one of {', '.join(SPLITS)}",
-                )
-            yield record
-
-    groups = merge_groups(records())
+    links = Links()
+    strata: dict[str, tuple[str, ...]] = {}
+    for image_id in waiting:
+        record = waiting.record(image_id)
+        links.add(record)
+        strata[image_id] = strata_of(record) if waiting.labelled(image_id) else _ONLY_DETECTION
+        if record.split and record.split not in SPLITS:
+            problems.add(
+                "split.unknown",
+                f"its source puts it into the split {record.split!r}; assigned like the others",
+                image=image_id,
+                severity="warning",
+                fix=f"name one of {', '.join(SPLITS)}",
+            )
+    previous = {image_id: at.split for image_id, at in earlier.items()}
+    names = {image_id: at.group for image_id, at in earlier.items()}
+    groups = links.groups(previous, names, problems)
+    shares = {split: getattr(settings, split) for split in SPLITS}
     splits = assign_splits(
         groups,
-        {split: getattr(settings, split) for split in SPLITS},
+        shares,
         settings.seed,
-        prescribed=prescribed,
+        strata=strata,
+        prescribed=links.prescribed,
         previous=previous,
         problems=problems,
     )
+    places = earlier if keeps_files else {}
     files = [
         planned
         for folder in (DATA, DETECTION)
-        for planned in _plan(folder, waiting, splits, before, problems)
+        for planned in _plan(folder, waiting, splits, places, problems)
     ]
     held_back = {image_id: "split.bridge" for image_id in waiting if image_id not in splits}
-    return Placed(groups, splits, files, held_back)
+    return Placed(groups, splits, files, held_back, leak_report(splits, groups, links, shares, strata))
 
 
 def _plan(
-    folder: str, waiting: Waiting, splits: Mapping[str, str], before: Before | None, problems: Problems
+    folder: str,
+    waiting: Waiting,
+    splits: Mapping[str, str],
+    places: Mapping[str, Place],
+    problems: Problems,
 ) -> Iterator[Planned]:
     labelled = folder == DATA
     images: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -84,7 +96,14 @@ def _plan(
         return
     for split, members in images.items():
         if members:
-            yield from plan_split(folder, split, members, waiting.size, _earlier(before, labelled, split))
+            shards = {
+                image_id: at.shard
+                for image_id in members
+                if (at := places.get(image_id))
+                and (at.split, at.labelled) == (split, labelled)
+                and at.shard is not None
+            }
+            yield from plan_split(folder, split, members, waiting.size, shards)
         elif labelled:
             problems.add(
                 "split.empty",
@@ -92,12 +111,3 @@ def _plan(
                 severity="info",
                 fix="more images, or other shares in synthscars.toml",
             )
-
-
-def _earlier(before: Before | None, labelled: bool, split: str) -> dict[str, int]:
-    """Image → number of its file in the release before, of the images that were in this split there."""
-    if before is None or not all(shard.key for shard in before.manifest.files):
-        return {}  # it was built when files did not keep their images yet
-    manifest = before.manifest
-    images = manifest.images if labelled else manifest.detection_images
-    return {image_id: entry.shard for image_id, entry in images.items() if entry.split == split}

@@ -18,14 +18,15 @@ import msgspec
 
 from synthscars import __version__
 from synthscars.engine import default_workers, map_ordered
-from synthscars.files import atomic_folder, building_folder, take_name
+from synthscars.files import atomic_file, atomic_folder, building_folder, take_name
 from synthscars.problems import Problems, WorkspaceError
 from synthscars.release import staging
 from synthscars.release.card import write_card
 from synthscars.release.configs import DETECTION
 from synthscars.release.croissant import write_croissant
 from synthscars.release.deprecate import deprecated_names
-from synthscars.release.following import Before, settle_version
+from synthscars.release.following import Before, Place, settle_version
+from synthscars.release.leaks import LeakReport
 from synthscars.release.manifest import ImageEntry, InputFile, Manifest
 from synthscars.release.placing import Placed, place
 from synthscars.release.plan import Planned
@@ -35,6 +36,8 @@ from synthscars.release.totals import Totals
 from synthscars.release.waiting import Ready, Waiting
 from synthscars.settings import ReleaseSettings
 from synthscars.taxonomy import load_taxonomy
+
+SPLITS_NAME = "splits.json"
 
 MOST_FILES_AT_ONCE = 4
 """Files that are written at the same time, whatever the number of workers: each has row groups in memory."""
@@ -47,8 +50,9 @@ Stages = Callable[[str, int | None], Advance]
 class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was built. path: the release folder. Counts are those of its manifest.
 
-    detection: split → real photographs that only the config `detection` has. written: bytes of the data that
-    were written, and not taken over from the version before.
+    detection: split → real photographs that only the config `detection` has. scrubbed: images from whose
+    files personal metadata were taken out. written: bytes of the data that were written, and not taken over
+    from the version before. leaks: what `splits.json` says.
     """
 
     path: Path
@@ -58,21 +62,27 @@ class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
     splits: dict[str, int]
     detection: dict[str, int]
     left_out: dict[str, int]
+    scrubbed: int
     bytes: int
     written: int
+    leaks: LeakReport
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where a release comes from, as its manifest says; see `Manifest`.
 
-    min_iou: that the raters' answers were merged with; `None`: they came as they are.
+    min_iou: that the raters' answers were merged with; `None`: they came as they are. scrubbed: image
+    from whose file personal metadata were taken out → its id before, `None`: nothing was. deprecations: what
+    the card says about versions that should not be used, as Markdown.
     """
 
     name: str
     min_iou: float | None = None
     inputs: Mapping[str, InputFile] = {}
+    scrubbed: Mapping[str, str] | None = None
     left_out: Mapping[str, int] = {}
     set_aside: Mapping[str, str] = {}
+    deprecations: str = ""
 
 
 def no_stages(_name: str, _total: int | None) -> Advance:
@@ -89,7 +99,7 @@ def write_release(
     origin: Origin,
     version: str | None,
     settings: ReleaseSettings,
-    previous: Mapping[str, str] | None = None,
+    earlier: Mapping[str, Place] | None = None,
     before: Before | None = None,
     replace: bool = False,
     resume: bool = False,
@@ -102,7 +112,7 @@ def write_release(
 
     load: see `Load`. version: `None` takes the lowest that honours what changed since
     `before`, the release that this one follows, whose files are taken over where they would be the same.
-    previous: image → split in any earlier release. replace: an older folder makes way. resume: what is
+    earlier: where images are in earlier releases. replace: an older folder makes way. resume: what is
     finished when the work breaks off is kept beside the target, for the next call. compact: no file is taken
     over, so that small ones become large ones. finish: called with the folder and the version
     before the folder takes its name.
@@ -110,7 +120,7 @@ def write_release(
     Raises `WorkspaceError` if the target exists and `replace` is false, or if the disk is full;
     `ReleaseError` if an image changes meanwhile, or `version` is too low for what changed.
     """
-    placed = place(waiting, settings, previous or {}, None if compact else before, problems)
+    placed = place(waiting, settings, earlier or {}, not compact, problems)
     origin = msgspec.structs.replace(
         origin,
         set_aside={**origin.set_aside, **placed.held_back},
@@ -123,11 +133,11 @@ def write_release(
         manifest = _manifest(waiting, placed, shards, totals, origin, settings)
         chosen = settle_version(folder, manifest, before, version, problems)
         manifest = msgspec.structs.replace(manifest, version=chosen)
-        _describe(folder, manifest, totals, settings, files)
+        _describe(folder, manifest, totals, settings, origin, files)
         staging.forget(folder)
         if finish is not None:
             finish(folder, chosen)
-        return _report(target(chosen), manifest, written)
+        return _report(target(chosen), manifest, written, placed.report)
 
     try:
         if not resume:
@@ -301,6 +311,7 @@ def _manifest(
         settings={
             **({} if origin.min_iou is None else {"min_iou": origin.min_iou}),
             "seed": settings.seed,
+            **({} if origin.scrubbed is None else {"scrubbed": 1}),
             **{split: getattr(settings, split) for split in SPLITS},
         },
         splits=dict(counts[0]),
@@ -310,19 +321,27 @@ def _manifest(
         files=tuple(shards),
         images=dict(sorted(entries[0].items())),
         detection_images=dict(sorted(entries[1].items())),
+        scrubbed={new: old for new, old in sorted((origin.scrubbed or {}).items()) if new in placed.splits},
         deprecated=deprecated_names(),
     )
 
 
 def _describe(
-    folder: Path, manifest: Manifest, totals: Totals, settings: ReleaseSettings, files: _Files
+    folder: Path,
+    manifest: Manifest,
+    totals: Totals,
+    settings: ReleaseSettings,
+    origin: Origin,
+    files: _Files,
 ) -> None:
     """Write what is there for people and for other tools."""
-    write_card(folder, manifest, totals, settings, picture=files.picture)
+    with atomic_file(folder / SPLITS_NAME) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(files.placed.report), indent=2) + b"\n")
+    write_card(folder, manifest, totals, settings, picture=files.picture, deprecations=origin.deprecations)
     write_croissant(folder, manifest, settings, totals=totals)
 
 
-def _report(target: Path, manifest: Manifest, written: int) -> ReleaseReport:
+def _report(target: Path, manifest: Manifest, written: int, leaks: LeakReport) -> ReleaseReport:
     return ReleaseReport(
         path=target,
         version=manifest.version,
@@ -331,6 +350,8 @@ def _report(target: Path, manifest: Manifest, written: int) -> ReleaseReport:
         splits=manifest.splits,
         detection=manifest.detection,
         left_out=manifest.left_out,
+        scrubbed=len(manifest.scrubbed),
         bytes=sum(shard.bytes for shard in manifest.files),
         written=written,
+        leaks=leaks,
     )

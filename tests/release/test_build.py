@@ -156,6 +156,7 @@ def test_the_manifest_says_what_is_there_and_what_it_was_made_from(workspace: Wo
         "figures/examples.jpg",
         "croissant.json",
         "checks.json",
+        "splits.json",
         "manifest.json",
         *(shard.path for shard in manifest.files),
     }
@@ -482,7 +483,7 @@ def test_a_licence_that_was_corrected_after_the_pull_is_the_one_released(tmp_pat
     build_release(workspace, "1.0.0", Problems())
     card = (workspace.release_dir("1.0.0") / "README.md").read_text(encoding="utf-8")
     assert "| images | CC-BY-4.0 | 4 |" in card
-    assert "unknown | 4" not in card
+    assert "| images | unknown | 4 |" not in card
 
 
 def test_nothing_to_release_says_whether_something_is_wrong_or_nothing_is_annotated(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_an_image_is_hashed_again_only_if_something_happened_to_its_file(
 
     def load(image: Ready) -> bytes:
         content = bytearray(image.bytes)
-        loader(workspace)(image, memoryview(content))
+        loader(workspace, {})(image, memoryview(content))
         return bytes(content)
 
     def counting(data: memoryview) -> str:
