@@ -309,7 +309,8 @@ def _personal(manifest: Manifest) -> str:
         )
     return (
         "Personal data that are known by their form (paths, addresses, positions, keys) were taken out of "
-        f"all texts and of the metadata of {number(len(manifest.scrubbed), 'image file')}; no pixel was changed."
+        f"all texts and of the metadata of {number(len(manifest.scrubbed), 'image file')}; no pixel was "
+        "changed."
     )
 
 

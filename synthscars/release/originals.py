@@ -33,8 +33,8 @@ def find_images(
     """Those whose original bytes are in the workspace and unaltered; the others are reported.
 
     scrubbed: personal metadata are to be taken out of the files (`scrub_image`); an image whose file changes
-    by that gets the id of the new one, and is put here: new id → id before. `left_out` gets image → code of the
-    problem for each of the others.
+    by that gets the id of the new one, and is put here: new id → id before. `left_out` gets image → code of
+    the problem for each of the others.
     """
 
     def look(image: Ready) -> tuple[Ready, Problem | None]:
