@@ -14,6 +14,7 @@ from synthscars.records import Artifact, ImageRecord
 from synthscars.release import staging
 from synthscars.release.checked import check_built
 from synthscars.release.deprecate import DEPRECATIONS_NAME, deprecations_text, read_deprecations
+from synthscars.release.filing import Stages
 from synthscars.release.following import Before, places
 from synthscars.release.manifest import (
     MANIFEST_NAME,
@@ -27,7 +28,7 @@ from synthscars.release.originals import find_images, loader
 from synthscars.release.prepare import fit_columns, usable
 from synthscars.release.scrubbing import scrubbed_records
 from synthscars.release.waiting import Ready, Waiting
-from synthscars.release.write import Origin, ReleaseReport, Stages, no_stages, write_release
+from synthscars.release.write import Origin, ReleaseReport, no_stages, write_release
 from synthscars.workspace import Workspace
 
 
@@ -176,9 +177,11 @@ def _choose(
         else:
             fitted = fit_columns(record, problems)
             yield Ready(record=fitted, drawn=_drawn(drawn, record, fitted))
-    for record in workspace.images():
-        if record.origin == "real" and record.image_id not in seen and record.image_id not in set_aside:
-            yield Ready(record=fit_columns(record, problems), labelled=False)
+    known = seen | set_aside.keys()
+    if any(origin == "real" and image not in known for image, (origin, _) in workspace.provenance().items()):
+        for record in workspace.images():
+            if record.origin == "real" and record.image_id not in known:
+                yield Ready(record=fit_columns(record, problems), labelled=False)
 
 
 def _drawn(drawn: ImageRecord, merged: ImageRecord, fitted: ImageRecord) -> tuple[Artifact, ...] | None:

@@ -9,7 +9,7 @@ import msgspec
 from synthscars.files import atomic_file
 from synthscars.problems import Problems
 from synthscars.release.check.run import CHECKS_NAME, check, encode_checks
-from synthscars.release.write import Stages
+from synthscars.release.filing import Stages
 
 
 def check_built(

@@ -22,8 +22,8 @@ from synthscars.ingest import ingest
 from synthscars.problems import Problems, ReleaseError, UsageError, WorkspaceError
 from synthscars.records import Artifact, Generation, ImageRecord, Review
 from synthscars.release import build_release, features, from_row, read_manifest, versions
+from synthscars.release import filing as filing_module
 from synthscars.release import shards as shards_module
-from synthscars.release import write as write_module
 from synthscars.release.splits import SPLITS
 from synthscars.simulate import write_simulated
 from synthscars.workspace import Workspace
@@ -428,14 +428,14 @@ def test_an_image_that_changes_during_the_build_stops_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = filled_workspace(tmp_path / "w", 3)
-    original = write_module.write_shard
+    original = filing_module.write_shard
 
     def meddle(*arguments: object, **options: object) -> int:
         for path in workspace.images_dir.glob("*/*.png"):
             path.write_bytes(b"something else")
         return original(*arguments, **options)
 
-    monkeypatch.setattr(write_module, "write_shard", meddle)
+    monkeypatch.setattr(filing_module, "write_shard", meddle)
     with pytest.raises(ReleaseError, match="changed while"):
         build_release(workspace, "1.0.0", Problems())
     assert list(workspace.releases_dir.iterdir()) == []
@@ -463,7 +463,7 @@ def test_progress_counts_every_image(tmp_path: Path) -> None:
         return advance
 
     build_release(workspace, "1.0.0", Problems(), stages=stage)
-    assert counted == dict.fromkeys(["looking at images", "reading records", "writing images", "checking"], 5)
+    assert counted == dict.fromkeys(["looking at images", "writing images", "checking"], 5)
     assert set(totals.values()) == {None, 5}
 
 

@@ -1,0 +1,183 @@
+"""The Parquet files of a release: taken over where they are there already, else written, several at a time.
+
+While files are being written, the next one's images are read through for its key and for the totals.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from synthscars.engine import default_workers, map_ordered
+from synthscars.problems import Problems, WorkspaceError
+from synthscars.release import staging
+from synthscars.release.following import Before
+from synthscars.release.placing import Placed
+from synthscars.release.plan import Planned
+from synthscars.release.shards import Load, Shard, new_key, write_shard
+from synthscars.release.totals import Totals
+from synthscars.release.waiting import Ready, Waiting
+
+MOST_FILES_AT_ONCE = 4
+"""Files that are written at the same time, whatever the number of workers: each has row groups in memory."""
+
+Advance = Callable[[int], None]
+Stages = Callable[[str, int | None], Advance]
+"""Called with the name of a stage and how many items it has, gives what is to be called for each."""
+
+
+class Images(NamedTuple):
+    """The images of a release, and where each belongs."""
+
+    waiting: Waiting
+    placed: Placed
+    load: Load
+
+    def image(self, image_id: str) -> Ready:
+        """An image with the group and the split that it has in this release."""
+        placed = self.placed
+        return self.waiting.get(image_id, group=placed.groups[image_id], split=placed.splits[image_id])
+
+    def picture(self, image_id: str) -> bytes | None:
+        """The bytes of an image file, for the examples on the card."""
+        if image_id not in self.placed.splits:
+            return None
+        image = self.image(image_id)
+        content = bytearray(image.bytes)
+        self.load(image, memoryview(content))
+        return bytes(content)
+
+
+class Filed(NamedTuple):
+    """The files of a release, how many of their bytes were written now, and what they add up to."""
+
+    shards: list[Shard]
+    written: int
+    totals: Totals
+
+
+class _Done(NamedTuple):
+    """One file that is there. written: its bytes are new; damaged: the file that was to be taken over."""
+
+    shard: Shard
+    written: bool
+    damaged: str = ""
+
+
+def file_images(
+    folder: Path,
+    images: Images,
+    before: Before | None,
+    problems: Problems,
+    *,
+    workers: int | None,
+    stages: Stages,
+) -> Filed:
+    """Have all files of a release in `folder`.
+
+    before: the release whose files are taken over where they would be the same. Raises `WorkspaceError` if
+    there is no room for one of them.
+    """
+    totals = Totals()
+    files = images.placed.files
+    advance = stages("writing images", len(images.placed.splits))
+    kept = _kept(folder, files)
+    earlier = {shard.key: shard for shard in before.manifest.files if shard.key} if before else {}
+    count = workers or default_workers()
+    at_once = max(1, min(count, MOST_FILES_AT_ONCE, len(files)))
+
+    def keyed() -> Iterator[tuple[Planned, str]]:
+        for planned in files:
+            yield planned, _key(images, planned, totals)
+
+    def have(file: tuple[Planned, str]) -> _Done:
+        planned, key = file
+        shard = kept.get(planned.path)
+        damaged = ""
+        if shard is not None and shard.key == key and staging.is_whole(folder / planned.path, shard):
+            advance(len(planned.images))
+            return _Done(shard, written=False)
+        if before is not None and key in earlier:
+            shard = earlier[key]
+            if staging.is_whole(before.folder / shard.path, shard):
+                staging.take_over(before.folder / shard.path, folder / planned.path)
+                advance(len(planned.images))
+                return _Done(msgspec.structs.replace(shard, path=planned.path), written=False)
+            damaged = shard.path
+        _check_room(folder, images.waiting, planned)
+        shard = _write(folder, images, planned, key, advance, max(1, count // at_once))
+        return _Done(shard, written=True, damaged=damaged)
+
+    shards: list[Shard] = []
+    written = 0
+    for done in map_ordered(have, keyed(), workers=at_once, ahead=0):
+        shards.append(done.shard)
+        written += done.shard.bytes if done.written else 0
+        if done.damaged and before is not None:
+            problems.add(
+                "release.damaged",
+                "it is not as it was when it was built; written again",
+                severity="warning",
+                file=f"{before.manifest.version}/{done.damaged}",
+                fix=f"`synthscars release check {before.manifest.version}` says what else is wrong",
+            )
+    return Filed(shards, written, totals)
+
+
+def _kept(folder: Path, files: Sequence[Planned]) -> dict[str, Shard]:
+    """By their paths, files that an interrupted build had finished and that may be wanted; others go."""
+    paths = {planned.path for planned in files}
+    kept = {path: shard for path, shard in staging.finished(folder).items() if path in paths}
+    staging.clear(folder, keep=kept.values())
+    return kept
+
+
+def _key(images: Images, planned: Planned, totals: Totals) -> str:
+    """Hash of what makes the rows of a file; its images are added to `totals` on the way."""
+    key = new_key()
+    for image_id in planned.images:
+        image = images.image(image_id)
+        if image.labelled:
+            totals.add(image.record, image.drawn)
+        else:
+            totals.add_detection_only(image.record)
+        for part in (image.record.group_id.encode(), images.waiting.content(image_id)):
+            key.update(len(part).to_bytes(8, "big"))
+            key.update(part)
+    return key.hexdigest()
+
+
+def _check_room(folder: Path, waiting: Waiting, planned: Planned) -> None:
+    need = sum(map(waiting.size, planned.images))
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise WorkspaceError(
+            f"the disk is full: {planned.path} takes {need / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free",
+            fix="free some space and run it again; files that are finished are kept",
+        )
+
+
+def _write(folder: Path, images: Images, planned: Planned, key: str, advance: Advance, workers: int) -> Shard:
+    path = folder / planned.path
+
+    def rows() -> Iterator[Ready]:
+        for image_id in planned.images:
+            yield images.image(image_id)
+            advance(1)
+
+    arrow_bytes = write_shard(path, rows(), images.load, workers=workers)
+    shard = Shard(
+        path=planned.path,
+        split=planned.split,
+        rows=len(planned.images),
+        bytes=path.stat().st_size,
+        arrow_bytes=arrow_bytes,
+        sha256=staging.digest(path),
+        key=key,
+    )
+    staging.note(folder, shard)
+    return shard
