@@ -1,5 +1,6 @@
 """Publishing to folders and to what fsspec reaches."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from killing import killed_at
 from synthscars.cli import main
 from synthscars.problems import Problems, ReleaseError, UsageError
 from synthscars.release.publish import PublishReport, parse_target, publish_release
+from synthscars.release.publish.places import Place, _with_folder
 from synthscars.release.publish.send import Moment, Options
 
 
@@ -187,6 +189,25 @@ def test_interrupted_at_any_write_a_bucket_is_completed_and_never_looks_whole(
         assert {path: memory.cat_file(path) for path in memory.find("/bucket")} == undisturbed
         step += 1
     assert step > len(contents(releases[0]))
+
+
+@pytest.mark.parametrize(("scheme", "made"), [("memory", True), ("s3", False)])
+def test_a_folder_is_made_where_there_are_folders_but_never_a_bucket(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, scheme: str, made: bool
+) -> None:
+    place = Place(parse_target("memory://bucket"))
+    place.target = parse_target(f"{scheme}://bucket")
+    calls: list[str] = []
+
+    def write() -> None:
+        calls.append("write")
+        if len(calls) == 1:
+            raise FileNotFoundError("there is no such bucket")
+
+    monkeypatch.setattr(type(memory), "makedirs", lambda *_, **__: calls.append("made"))
+    with contextlib.nullcontext() if made else pytest.raises(FileNotFoundError):
+        _with_folder(place, "/bucket/1.0.0/x", write)
+    assert calls == (["write", "made", "write"] if made else ["write"])
 
 
 def test_what_has_arrived_is_not_sent_again(

@@ -29,6 +29,7 @@ _OURS = (
     "GUIDELINE.md",
     "checks.json",
     "croissant.json",
+    "splits.json",
     "verification.json",
     MANIFEST_NAME,
 )

@@ -351,10 +351,16 @@ def _write(place: Place, path: str, data: bytes) -> None:
     _with_folder(place, target, lambda: place.fs.pipe_file(target, data))
 
 
+_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss")
+
+
 def _with_folder(place: Place, target: str, write: Any) -> None:
     try:
         write()
     except (FileNotFoundError, NotADirectoryError):
-        # Buckets have no folders, other file systems do.
+        # Buckets have no folders, other file systems do. Making one here might make a bucket for a name that
+        # was mistyped.
+        if place.target.location.partition("://")[0] in _STORES:
+            raise
         place.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         write()
