@@ -19,6 +19,7 @@ either the old state or the new one, and at worst a `.tmp-` file that the next w
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -136,9 +137,13 @@ class Workspace:
         """The file with the original bytes of an image, `None` if it is not in the workspace."""
         from synthscars.images import SUFFIXES
 
-        # Not a glob: it would read a folder with a 256th of all images for each image.
-        paths = (self.image_path(image_id, suffix) for suffix in SUFFIXES.values())
-        return next((path for path in paths if path.is_file()), None)
+        # Not a glob: it would read a folder with a 256th of all images for each image. Nor a `Path` for each
+        # suffix: asked for every image, they take as long as reading it.
+        first = self.image_path(image_id, ".png")
+        stem = str(first).removesuffix(".png")
+        exists = os.path.isfile
+        found = next((suffix for suffix in SUFFIXES.values() if exists(stem + suffix)), None)
+        return None if found is None else first.with_suffix(found)
 
     def has_image(self, image_id: str, size: int) -> bool:
         """Whether there is a file with the original bytes of an image, as many as there must be."""

@@ -56,7 +56,7 @@ class Waiting:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=2**20)  # noqa: SIM115 - closed by __exit__
         self._lock = Lock()
         self._end = 0
         self._places: dict[str, int] = {}
