@@ -11,13 +11,13 @@ from synthscars.cli.common import (
     console,
     finish,
     json_option,
-    open_workspace,
     output,
     print_json,
     progress,
     show_problems,
     workspace_folder_option,
 )
+from synthscars.cli.releases import find_release
 
 if TYPE_CHECKING:
     from synthscars.problems import Problems
@@ -56,7 +56,7 @@ def card(release: str | None, workspace: Path, html: Path | None, rows: int, as_
     from synthscars.problems import Problems
     from synthscars.release.preview import read_card
 
-    folder = _find(release, workspace)
+    folder = find_release(release, workspace)
     problems = Problems()
     found = read_card(folder)
     if html is not None:
@@ -101,24 +101,3 @@ def _show(found: Card) -> None:
         table.add_row(Text(group, style="dim"), Text(visible(", ".join(values)), overflow="fold"))
     screen.print(table, soft_wrap=False)
     screen.print(Markdown(visible(found.text), hyperlinks=False), soft_wrap=False)
-
-
-def _find(release: str | None, start: Path) -> Path:
-    """The folder of a release of the workspace, or the one that is named."""
-    from synthscars.problems import ReleaseError, UsageError
-    from synthscars.release import versions
-    from synthscars.workspace import is_version
-
-    if release is not None and (not is_version(release) or Path(release).is_dir()):
-        if Path(release).is_dir():
-            return Path(release)
-        raise UsageError(f"there is no folder {release}", fix="name a version, or the folder of a release")
-    workspace = open_workspace(start)
-    known = list(versions(workspace.releases_dir))
-    if not known:
-        raise ReleaseError(
-            f"{workspace.root} has no releases yet", fix="build one with `synthscars release build 1.0.0`"
-        )
-    if release is not None and release not in known:
-        raise ReleaseError(f"there is no release {release}", fix=f"there are {', '.join(known)}")
-    return workspace.release_dir(release or known[-1])

@@ -11,12 +11,12 @@ import click
 from synthscars.cli.common import (
     console,
     json_option,
-    open_workspace,
     output,
     progress,
     show_problems,
     workspace_folder_option,
 )
+from synthscars.cli.releases import find_release
 from synthscars.converters.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -113,11 +113,13 @@ def check(
 
     if previous and no_previous:
         raise UsageError("--previous and --no-previous exclude each other", fix="leave one out")
-    source = _find(release, workspace)
+    source = find_release(release, workspace, files=True)
     before: Path | None
     if previous:
         before = (
-            source.parent / previous if (source.parent / previous).is_dir() else _find(previous, workspace)
+            source.parent / previous
+            if (source.parent / previous).is_dir()
+            else find_release(previous, workspace, files=True)
         )
     else:
         before = None if no_previous else previous_of(source)
@@ -157,27 +159,6 @@ def check(
     counts = problems.counts()
     if counts.get("error") or (fail_on == "warning" and counts.get("warning")):
         sys.exit(1)
-
-
-def _find(release: str | None, start: Path) -> Path:
-    """What to check: a path that exists, or a release of the workspace."""
-    from synthscars.problems import ReleaseError, UsageError
-    from synthscars.release import versions
-    from synthscars.workspace import is_version
-
-    if release is not None and not is_version(release):
-        if Path(release).exists():
-            return Path(release)
-        raise UsageError(f"there is no {release}", fix="name a version, a folder or a file")
-    workspace = open_workspace(start)
-    known = list(versions(workspace.releases_dir))
-    if not known:
-        raise ReleaseError(
-            f"{workspace.root} has no releases yet", fix="build one with `synthscars release build 1.0.0`"
-        )
-    if release is not None and release not in known:
-        raise ReleaseError(f"there is no release {release}", fix=f"there are {', '.join(known)}")
-    return workspace.release_dir(release or known[-1])
 
 
 def _table(problems: Problems) -> Table:

@@ -10,12 +10,12 @@ from synthscars.cli.common import (
     console,
     finish,
     json_option,
-    open_workspace,
     print_json,
     progress,
     show_problems,
     workspace_folder_option,
 )
+from synthscars.cli.releases import find_release
 
 
 @click.command()
@@ -66,7 +66,7 @@ def diff(
 
     if markdown and as_json:
         raise UsageError("--markdown and --json print different things", fix="choose one of them")
-    folders = [_release_folder(name, workspace) for name in (before, after)]
+    folders = [find_release(name, workspace) for name in (before, after)]
     problems = Problems()
     shown: list[Example] = []
     with progress("comparing rows") as advance:
@@ -101,23 +101,3 @@ def diff(
     if html is not None:
         console().print(f"saved {html}", markup=False)
     finish(problems)
-
-
-def _release_folder(name: str, start: Path) -> Path:
-    """The folder of a version of the workspace, or the one that is named."""
-    from synthscars.problems import ReleaseError
-    from synthscars.workspace import is_version
-
-    if not is_version(name) or (Path(name) / "data").is_dir():
-        if not Path(name).is_dir():
-            raise ReleaseError(
-                f"there is no release {name}",
-                fix="give a version, as `synthscars release list` says, or the folder of a release",
-            )
-        return Path(name)
-    folder = open_workspace(start).release_dir(name)
-    if not folder.is_dir():
-        raise ReleaseError(
-            f"there is no release {name}", fix="`synthscars release list` says which there are"
-        )
-    return folder

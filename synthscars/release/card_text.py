@@ -13,6 +13,7 @@ import msgspec
 
 from synthscars.records import Artifact, ImageRecord
 from synthscars.release.configs import config_columns
+from synthscars.release.croissant import CITATION
 from synthscars.release.features import DESCRIPTIONS, to_row
 from synthscars.release.figures import FIGURES, Shown
 from synthscars.release.manifest import Manifest
@@ -26,17 +27,6 @@ _LONGEST_LIST = 10
 _LINE = 100
 _MOST_ROWS = 40
 """Of a table whose rows come from outside."""
-
-_CITATION = """\
-@misc{kang2025legion,
-  title         = {LEGION: Learning to Ground and Explain for Synthetic Image Detection},
-  author        = {Hengrui Kang and Siwei Wen and Zichen Wen and Junyan Ye and Weijia Li and Peilin Feng and
-                   Baichuan Zhou and Bin Wang and Dahua Lin and Linfeng Zhang and Conghui He},
-  year          = {2025},
-  eprint        = {2503.15264},
-  archivePrefix = {arXiv},
-  primaryClass  = {cs.CV}
-}"""
 
 
 def introduction(manifest: Manifest, totals: Totals, title: str) -> str:
@@ -354,7 +344,7 @@ def citation(manifest: Manifest, settings: ReleaseSettings, title: str) -> str:
         f"## Citation\n\n{own}\n\n"
         + (f"{'; '.join(ways)[0].upper()}{'; '.join(ways)[1:]}.\n\n" if ways else "")
         + "The categories, the caption grammar and the task are those of SynthScars and LEGION:\n\n"
-        + fenced(_CITATION, "bibtex")
+        + fenced(CITATION, "bibtex")
     )
 
 

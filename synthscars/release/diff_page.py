@@ -6,15 +6,10 @@ who are colour-blind can tell apart), both on a white rim so that they show on a
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from synthscars.converters.pictures import Finder
 from synthscars.images import open_image, upright
@@ -29,9 +24,9 @@ from synthscars.release.diff_text import (
     schema_lines,
     short,
     too_low,
-    visible,
 )
 from synthscars.release.features import Row
+from synthscars.release.page import COLOURS, html_text, jpeg_uri, page_head
 
 SIDE = 480
 """Pixels of the longer side of a picture on the page."""
@@ -41,12 +36,11 @@ LONGEST_PIECE = 1500
 MOST_PLACES = 200
 """Images that were added, removed or moved that the page names; the others are counted."""
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c1e21;--soft:#5b616b;--page:#fff;--card:#f5f6f8;--line:#d5d9df;
---old:#b84a00;--new:#0072b2;--del:#fbe3d3;--ins:#d9ebf7;--bad:#a3122a}
-@media screen and (prefers-color-scheme:dark){:root{--ink:#e7e9ec;--soft:#a2a9b4;--page:#15171a;
---card:#1f2226;--line:#383d45;--old:#f59a4d;--new:#6cb8ec;--del:#53290c;--ins:#0d3a58;--bad:#ff8c9c}}
-*{box-sizing:border-box}
+_STYLE = (
+    COLOURS
+    + """
+:root{--old:#b84a00;--del:#fbe3d3;--ins:#d9ebf7;--bad:#a3122a}
+@media screen and (prefers-color-scheme:dark){:root{--old:#f59a4d;--del:#53290c;--ins:#0d3a58;--bad:#ff8c9c}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;padding:24px;
 max-width:1100px}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 8px}h2{font-size:1.2rem;margin:36px 0 12px}
@@ -93,6 +87,7 @@ polygon,.line{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 @media print{:root{color-scheme:light}body{max-width:none;padding:0}h2,h3,caption{break-after:avoid}
 article,tr,.tiles div{break-inside:avoid}del,ins,.number,figure,.key{print-color-adjust:exact}}
 """
+)
 
 
 def to_page(diff: ReleaseDiff, examples: Sequence[Example], pictures: Iterable[Finder]) -> Iterator[str]:
@@ -102,18 +97,12 @@ def to_page(diff: ReleaseDiff, examples: Sequence[Example], pictures: Iterable[F
     other; an image that none has is shown as its outlines alone. Everything from the data is escaped.
     """
     sources = list(pictures)
-    title = f"From {_name(diff.before.name)} to {_name(diff.after.name)}"
-    yield (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"
-    )
-    bad = f'<span class="bad">{_text(too_low(diff))}</span> ' if too_low(diff) else ""
+    title = f"From {short(diff.before.name, 80)} to {short(diff.after.name, 80)}"
+    yield page_head(title, _STYLE) + f"<body>\n<h1>{html_text(title)}</h1>\n"
+    bad = f'<span class="bad">{html_text(too_low(diff))}</span> ' if too_low(diff) else ""
     if fitting(diff):
-        yield f"<p>{bad}Lowest version that fits: <strong>{_text(fitting(diff))}</strong></p>\n"
-    yield f'<p class="soft">{_text(asks_for(diff))}</p>\n'
+        yield f"<p>{bad}Lowest version that fits: <strong>{html_text(fitting(diff))}</strong></p>\n"
+    yield f'<p class="soft">{html_text(asks_for(diff))}</p>\n'
     yield _tiles(diff)
     yield _schema(diff)
     yield _counts(diff)
@@ -126,11 +115,7 @@ def to_page(diff: ReleaseDiff, examples: Sequence[Example], pictures: Iterable[F
 
 
 def _name(text: str) -> str:
-    return _text(short(text, 80))
-
-
-def _text(text: str) -> str:
-    return escape(visible(text))
+    return html_text(short(text, 80))
 
 
 def _tiles(diff: ReleaseDiff) -> str:
@@ -149,12 +134,15 @@ def _tiles(diff: ReleaseDiff) -> str:
 
 def _schema(diff: ReleaseDiff) -> str:
     rows = "".join(
-        f"<tr><td>{_name(what)}<td>{_text(short(before)) or 'none'}<td>{_text(short(after)) or 'none'}"
+        f"<tr><td>{_name(what)}<td>{html_text(short(before)) or 'none'}"
+        f"<td>{html_text(short(after)) or 'none'}"
         for what, before, after in schema_lines(diff)
     )
     head = "<tr><th>what<th>before<th>after"
     table = f'<div class="wide"><table>{head}{rows}</table></div>\n' if rows else ""
-    going = "".join(f"<tr><td>{_name(each.name)}<td>{_text(short(each.instead))}" for each in diff.deprecated)
+    going = "".join(
+        f"<tr><td>{_name(each.name)}<td>{html_text(short(each.instead))}" for each in diff.deprecated
+    )
     if going:
         head = "<tr><th>newly deprecated: goes away in the next major version<th>instead"
         table += f'<div class="wide"><table>{head}{going}</table></div>\n'
@@ -171,7 +159,7 @@ def _counts(diff: ReleaseDiff) -> str:
             if each.of == of
         )
         head = '<tr><th><th class="n">before<th class="n">after<th class="n">change'
-        tables.append(f"<table><caption>{_text(of.capitalize())}</caption>{head}{rows}</table>")
+        tables.append(f"<table><caption>{html_text(of.capitalize())}</caption>{head}{rows}</table>")
     return f'<h2>Counts</h2>\n<div class="tables">{"".join(tables)}</div>\n'
 
 
@@ -191,7 +179,7 @@ def _places(diff: ReleaseDiff) -> Iterator[str]:
         if not found:
             continue
         rows = "".join(
-            f"<tr><td><code>{_text(image_id[:12])}</code><td><bdi>{_name(name)}</bdi><td>{_name(where)}"
+            f"<tr><td><code>{html_text(image_id[:12])}</code><td><bdi>{_name(name)}</bdi><td>{_name(where)}"
             for image_id, name, where in found[:MOST_PLACES]
         )
         more = len(found) - MOST_PLACES
@@ -232,10 +220,10 @@ def _article(example: Example, sources: Sequence[Finder]) -> str:
             number += 1
             items.append(f"<li>{_number(number)}artifact {word}: {_note(note)}{_said(note, word)}</li>")
     items += [f"<li>{_field(each)}</li>" for each in change.fields]
-    items += [f"<li>{_text(line)}</li>" for line in rater_lines(change)]
+    items += [f"<li>{html_text(line)}</li>" for line in rater_lines(change)]
     return (
         f"<article><h3><bdi>{_name(change.file_name)}</bdi> "
-        f'<span class="soft">{_text(change.image_id[:12])}</span></h3>\n'
+        f'<span class="soft">{html_text(change.image_id[:12])}</span></h3>\n'
         f"{_figure(example, sources)}\n<ul>{''.join(items)}</ul></article>\n"
     )
 
@@ -284,7 +272,7 @@ def _value(value: Any, tag: str) -> str:
 
 def _clipped(text: str) -> str:
     half = LONGEST_PIECE // 2
-    return _text(text if len(text) <= LONGEST_PIECE else f"{text[:half]} […] {text[-half:]}")
+    return html_text(text if len(text) <= LONGEST_PIECE else f"{text[:half]} […] {text[-half:]}")
 
 
 # Pictures
@@ -296,10 +284,7 @@ def _figure(example: Example, sources: Sequence[Finder]) -> str:
     width, height = (_side(example.after.get(name)) for name in ("width", "height"))
     inner = f'<rect width="{width}" height="{height}" fill="#808080"/>'
     if picture:
-        inner = (
-            f'<image width="{width}" height="{height}" preserveAspectRatio="none" '
-            f'href="data:image/jpeg;base64,{picture}"/>'
-        )
+        inner = f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{picture}"/>'
     what = "" if picture else '<p class="soft">The picture could not be read.</p>'
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="Outlines before and after">'
@@ -312,20 +297,14 @@ def _side(value: Any) -> int:
 
 
 def _thumbnail(data: bytes | Path | None) -> str:
-    """Base64 of a small JPEG of the upright image, `""` if there is none."""
+    """The address of a small JPEG of the upright image, `""` if there is none."""
     if data is None:
         return ""
     try:
         image = upright(open_image(data if isinstance(data, bytes) else data.read_bytes()))
     except (ImageError, OSError):
         return ""
-    image.thumbnail((SIDE, SIDE))
-    if image.has_transparency_data:
-        backdrop = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(backdrop, image.convert("RGBA"))
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return jpeg_uri(image, SIDE, QUALITY)
 
 
 def _outlines(example: Example, size: int) -> Iterator[str]:

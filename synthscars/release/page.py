@@ -16,8 +16,8 @@ from synthscars.release.diff_text import visible
 COLOURS = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5b616b;--page:#fff;--card:#f5f6f8;--line:#d5d9df;
 --new:#0072b2}
-@media(prefers-color-scheme:dark){:root{--ink:#e7e9ec;--soft:#a2a9b4;--page:#15171a;--card:#1f2226;
---line:#383d45;--new:#6cb8ec}}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e7e9ec;--soft:#a2a9b4;--page:#15171a;
+--card:#1f2226;--line:#383d45;--new:#6cb8ec}}
 *{box-sizing:border-box}
 """
 """Colours of a page on light and on dark, as CSS variables."""

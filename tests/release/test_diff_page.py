@@ -180,13 +180,13 @@ def test_equal_releases_end_with_0(workspace: Workspace) -> None:
     assert result.stdout.endswith("Both hold the same.\n")
 
 
-def test_what_is_no_release_ends_with_3_and_two_outputs_at_once_with_2(
+def test_what_is_no_release_ends_with_3_and_a_call_that_makes_no_sense_with_2(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     missing = run(workspace, "1.0.0", "9.9.9")
     assert (missing.exit_code, "9.9.9" in missing.stderr) == (3, True)
     assert run(workspace, "1.0.0", str(tmp_path)).exit_code == 3
-    assert run(workspace, "1.0.0", "nowhere").exit_code == 3
+    assert run(workspace, "1.0.0", "nowhere").exit_code == 2
     assert run(workspace, "1.0.0", "1.0.1", "--json", "--markdown").exit_code == 2
 
 
