@@ -1,5 +1,7 @@
+import math
 import re
 import time
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from pictures import view
 from PIL import Image
 
 from synthscars.images import difference_hash, open_image, upright
-from synthscars.lookalikes import likeness, near_hashes, thumbnail
+from synthscars.lookalikes import MOST_NEAR, likeness, near_hashes, thumbnail
 
 
 def _again(image: Image.Image, scale: float, quality: int) -> Image.Image:
@@ -33,7 +35,7 @@ def test_near_hashes_are_all_pairs_that_differ_by_so_few_bits(values: list[int],
         for i, j in combinations(range(len(hashes)), 2)
         if structured[i] and structured[j] and _bits(hashes[i], hashes[j]) <= bits
     }
-    assert set(near_hashes(hashes, bits)) == expected
+    assert near_hashes(hashes, bits) == (sorted(expected), (0, 0))
 
 
 def test_pairs_are_found_across_blocks_and_twelve_thousand_take_seconds() -> None:
@@ -41,12 +43,38 @@ def test_pairs_are_found_across_blocks_and_twelve_thousand_take_seconds() -> Non
     hashes = [f"{int(value):016x}" for value in values]
     hashes[12_000] = f"{int(values[3]) ^ 0b1011:016x}"
     begun = time.perf_counter()
-    assert list(near_hashes(hashes)) == [(3, 12_000)]
+    assert near_hashes(hashes).pairs == [(3, 12_000)]
     assert time.perf_counter() - begun < 30
 
 
 def test_hashes_without_structure_and_nonsense_pair_with_nothing() -> None:
-    assert list(near_hashes(["0" * 16, "0" * 16, "ff" * 8, "0f" * 8, "0f" * 8, "", "xyz", "00"])) == []
+    hashes = ["0" * 16, "0" * 16, "ff" * 8, "0f" * 8, "0f" * 8, "", "xyz", "00"]
+    assert near_hashes(hashes) == ([], (0, 0))
+
+
+def test_of_very_many_equal_hashes_each_is_paired_with_a_few_and_all_hang_together() -> None:
+    hashes = ["0123456789abcdef"] * 6000
+    pairs, left_out = near_hashes(hashes)
+    assert Counter(i for i, _ in pairs) == {i: min(MOST_NEAR, 5999 - i) for i in range(5999)}
+    assert (len(pairs) + left_out[0], left_out[1]) == (math.comb(6000, 2), 0)
+    assert {(i, i + 1) for i in range(5999)} <= set(pairs)
+
+
+def test_the_nearest_are_chosen_among_too_many() -> None:
+    hashes = [f"{0x0123456789ABCDEF ^ (1 << number % 64):016x}" for number in range(1000)]
+    twin = hashes.index(hashes[0], 1)
+    hashes[twin], hashes[999] = hashes[999], hashes[twin]
+    assert (0, 999) in near_hashes(hashes).pairs
+
+
+def test_pairs_of_two_kinds_are_not_crowded_out_by_those_of_one() -> None:
+    hashes = ["0123456789abcdef"] * 500
+    kinds = ["train"] * 400 + ["test"] * 100
+    pairs, left_out = near_hashes(hashes, kinds=kinds)
+    assert left_out[1] == 400 * (100 - MOST_NEAR)
+    for i in range(0, 400, 40):
+        assert [j for one, j in pairs if one == i and j >= 400] == list(range(400, 400 + MOST_NEAR))
+        assert sum(one == i and j < 400 for one, j in pairs) == min(MOST_NEAR, 399 - i)
 
 
 @pytest.mark.parametrize("scale", [1, 0.5, 1.4])
@@ -90,7 +118,7 @@ def test_real_generations_look_alike_only_within_their_family(shared_data: Path)
     pictures = [upright(open_image(path.read_bytes())) for path in paths]
     small = [thumbnail(picture) for picture in pictures]
     found: dict[str, set[tuple[str, str]]] = {"same": set(), "near": set(), "": set()}
-    for i, j in near_hashes([difference_hash(picture) for picture in pictures]):
+    for i, j in near_hashes([difference_hash(picture) for picture in pictures]).pairs:
         found[likeness(small[i], small[j])].add((_short(paths[i]), _short(paths[j])))
     # Equal pixels; one prompt and seed on other hardware.
     assert found["same"] == {("LongCat-Image-Edit", "LongCat-Image"), ("ALL dragon", "CPU_AND_NE dragon")}

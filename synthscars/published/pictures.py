@@ -87,13 +87,14 @@ def _look(path: Path, known: Known) -> Seen:
 
 
 def find_alike(seen: Iterable[Seen], *, workers: int | None = None) -> list[Alike]:
-    """All pairs of images that look alike though their bytes differ, in the order of the images."""
+    """Pairs of images that look alike though their bytes differ, in the order of the images; of each with
+    at most `MOST_NEAR` later ones, which still links all of a kind with each other."""
     by_id: dict[str, Seen] = {}
     for each in seen:
         if each.phash:
             by_id.setdefault(each.look.picture.image_id, each)
     images = list(by_id.values())
-    pairs = list(near_hashes([each.phash for each in images]))
+    pairs = near_hashes([each.phash for each in images]).pairs
     wanted = sorted({index for pair in pairs for index in pair})
     small = dict(
         zip(wanted, map_ordered(lambda index: _small(images[index]), wanted, workers=workers), strict=True)

@@ -1,20 +1,21 @@
 """What is seen only across images: the same picture twice, and what leaks from one split into another.
 
 Of every image a few hundred bytes are kept. Pictures that may look alike, by their perceptual hash, are read
-once more and compared pixel by pixel.
+once more and compared pixel by pixel; for that at most `MOST_COMPARED` small copies are held.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from hashlib import blake2b
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 from synthscars.engine import map_ordered
 from synthscars.images import open_image, upright
-from synthscars.lookalikes import Thumbnail, likeness, mean_error, near_hashes, thumbnail
+from synthscars.lookalikes import Thumbnail, likeness, mean_error, near_hashes, telling_hash, thumbnail
 from synthscars.problems import ImageError, Problem, Severity
 from synthscars.records import ImageRecord, source_name
 from synthscars.release.check.items import Item
@@ -45,8 +46,7 @@ class Across:
 
     def __init__(self) -> None:
         self._first: dict[str, _Entry] = {}
-        self._groups: dict[str, dict[str, _Entry]] = defaultdict(dict)
-        self._generations: dict[Hashable, dict[str, _Entry]] = defaultdict(dict)
+        self._groups, self._generations = _Together(), _Together()
         self._alike: list[_Entry] = []
         self._of_hash: Counter[tuple[str, str]] = Counter()
 
@@ -61,12 +61,12 @@ class Across:
             return
         self._first[entry.image] = entry
         if entry.split and entry.group:
-            self._groups[entry.group].setdefault(entry.split, entry)
+            self._groups.add(entry.group, entry)
         generation = record.generation
         if entry.split and generation is not None and generation.prompt and generation.seed is not None:
             text = f"{generation.seed} {generation.prompt}".encode("utf-8", "replace")
             digest = blake2b(text, digest_size=16).digest()
-            self._generations[digest].setdefault(entry.split, entry)
+            self._generations.add(digest, entry)
         if entry.phash:
             self._of_hash[entry.phash, entry.split] += 1
             if self._of_hash[entry.phash, entry.split] <= ALIKE_KEPT:
@@ -74,26 +74,29 @@ class Across:
 
     def problems(self, find: Find, *, workers: int | None = None) -> Iterator[Problem]:
         """What leaks between splits. find: gives the bytes of an image once more, from any thread."""
-        for group, entries in self._groups.items():
-            what = f"images of the group {group[:12]} are in {{splits}}"
+        for group, entries in self._groups.torn():
+            what = f"images of the group {str(group)[:12]} are in {{splits}}"
             yield from _torn("leak.group", what, entries)
-        for entries in self._generations.values():
+        for _, entries in self._generations.torn():
             yield from _torn("leak.generation", "images of one prompt and seed are in {splits}", entries)
         yield from self._look_alikes(find, workers)
 
     def _look_alikes(self, find: Find, workers: int | None) -> Iterator[Problem]:
+        near = near_hashes(
+            [entry.phash for entry in self._alike], kinds=[entry.split for entry in self._alike]
+        )
         pairs: list[tuple[int, int]] = []
-        wanted: dict[int, None] = {}
-        skipped = 0
-        for i, j in near_hashes([entry.phash for entry in self._alike]):
+        wanted: set[int] = set()
+        skipped = near.left_out[1] + self._not_kept()
+        for i, j in near.pairs:
             one, other = self._alike[i], self._alike[j]
             if one.split == other.split and one.group and one.group == other.group:
                 continue
-            if len(wanted.keys() | {i, j}) > MOST_COMPARED:
-                skipped += 1
+            if len(wanted) + (i not in wanted) + (j not in wanted) > MOST_COMPARED:
+                skipped += one.split != other.split
                 continue
             pairs.append((i, j))
-            wanted |= {i: None, j: None}
+            wanted |= {i, j}
         order = sorted(wanted)  # as they are in the files, so that each row group is read once
         small = dict(
             zip(
@@ -102,16 +105,49 @@ class Across:
                 strict=True,
             )
         )
-        for i, j in sorted(pairs):
+        for i, j in pairs:
             yield from _compare(self._alike[i], self._alike[j], small[i], small[j])
         if skipped:
             yield Problem(
                 code="leak.not_compared",
-                what=f"{skipped} pairs of pictures that may look alike were not compared: there are too many",
+                what=f"{skipped:,} pairs of pictures in two splits that may look alike were not compared: "
+                "there are too many",
                 fix="take out the pictures that are reported, and check again",
                 severity="warning",
                 count=skipped,
             )
+
+    def _not_kept(self) -> int:
+        """Pairs of images of one hash in two splits that are not among those compared."""
+        splits: dict[str, list[int]] = {}
+        for (phash, _), count in self._of_hash.items():
+            splits.setdefault(phash, []).append(count)
+        found = 0
+        for phash, counts in splits.items():
+            if len(counts) > 1 and max(counts) > ALIKE_KEPT and telling_hash(phash):
+                kept = [min(count, ALIKE_KEPT) for count in counts]
+                found += sum(
+                    a * b - x * y for (a, x), (b, y) in combinations(zip(counts, kept, strict=True), 2)
+                )
+        return found
+
+
+class _Together:
+    """Images that belong together, by a key: the first of each, and one of every other split."""
+
+    def __init__(self) -> None:
+        self._first: dict[Hashable, _Entry] = {}
+        self._others: dict[Hashable, dict[str, _Entry]] = {}
+
+    def add(self, key: Hashable, entry: _Entry) -> None:
+        """Take in one image."""
+        first = self._first.setdefault(key, entry)
+        if entry.split != first.split:
+            self._others.setdefault(key, {first.split: first}).setdefault(entry.split, entry)
+
+    def torn(self) -> Iterator[tuple[Hashable, dict[str, _Entry]]]:
+        """Keys whose images are in several splits, with one image of each split."""
+        yield from self._others.items()
 
 
 def _repeated(item: Item, before: _Entry) -> Iterator[Problem]:
@@ -125,8 +161,6 @@ def _repeated(item: Item, before: _Entry) -> Iterator[Problem]:
 
 
 def _torn(code: str, what: str, entries: dict[str, _Entry]) -> Iterator[Problem]:
-    if len(entries) < 2:
-        return
     splits = " and ".join(sorted(entries))
     first, *others = entries.values()
     seen = ", ".join(f"{each.image[:12]} ({each.split})" for each in others)

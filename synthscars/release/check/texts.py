@@ -99,7 +99,7 @@ class Corpus:
     def __init__(self) -> None:
         self._annotated = 0
         self._images: Counter[bytes] = Counter()
-        self._first: dict[bytes, tuple[str, str]] = {}
+        self._examples: dict[bytes, tuple[str, str]] = {}
         self._scripts: Counter[str] = Counter()
         self._places: dict[str, list[Problem]] = defaultdict(list)
 
@@ -121,7 +121,8 @@ class Corpus:
                     places.append(item.problem("text.script", what, fix, severity="warning", region=region))
         for digest, text in here.items():
             self._images[digest] += 1
-            self._first.setdefault(digest, (item.record.image_id, text.strip()[:80]))
+            if self._images[digest] == 2:  # most texts are there once, and are not kept
+                self._examples[digest] = (item.record.image_id, text.strip()[:80])
 
     def problems(self) -> Iterator[Problem]:
         """What is seen only when all texts are known."""
@@ -134,7 +135,7 @@ class Corpus:
                 return
             often = count > COPIED_SHARE * self._annotated
             severity: Severity = "warning" if often else "info"
-            image, text = self._first[digest]
+            image, text = self._examples[digest]
             yield Problem(
                 code="text.copied",
                 what=f"{count} of {self._annotated} images with artifacts have the explanation {text!r}",
