@@ -26,8 +26,8 @@ def finished(folder: Path) -> dict[str, Shard]:
     for path in sorted((folder / _STATE).glob("*.json")):
         try:
             shard = msgspec.json.decode(path.read_bytes(), type=Shard)
-        except msgspec.DecodeError:
-            continue  # written by another version of synthscars: cleared away like what is no longer wanted
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError):
+            continue  # damaged, or of another version of synthscars: cleared away like what is not wanted
         found[shard.path] = shard
     return found
 
@@ -45,8 +45,9 @@ def _note(folder: Path, shard: Shard) -> Path:
 def clear(folder: Path, keep: Iterable[Shard] = ()) -> None:
     """Remove everything but these files and the notes about them."""
     kept = {folder / shard.path for shard in keep} | {_note(folder, shard) for shard in keep}
-    for inner, _, names in os.walk(folder, topdown=False):
-        for name in names:
+    for inner, folders, names in os.walk(folder, topdown=False):
+        # A symbolic link to a folder is listed with the folders, and not gone into.
+        for name in [*names, *(name for name in folders if Path(inner, name).is_symlink())]:
             if Path(inner, name) not in kept:
                 Path(inner, name).unlink()
         if Path(inner) != folder and not any(Path(inner).iterdir()):
@@ -65,10 +66,10 @@ def drop_unless_useful(folder: Path) -> None:
 
 
 def is_whole(path: Path, shard: Shard) -> bool:
-    """Whether a file has the bytes that it had when it was written."""
+    """Whether a file has the bytes that it had when it was written; not if it cannot be read."""
     try:
         return path.stat().st_size == shard.bytes and digest(path) == shard.sha256
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -83,7 +84,8 @@ def take_over(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
-        os.link(source, target)
+        # Not a second name for a symbolic link, which may point nowhere from another folder.
+        os.link(source.resolve(), target)
     except OSError:  # another disk, or a file system without hard links
         with source.open("rb") as old, atomic_file(target) as new:
             shutil.copyfileobj(old, new, 2**20)
