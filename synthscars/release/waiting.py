@@ -6,15 +6,17 @@ hundred bytes of memory for each image, whatever its record holds.
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
 import msgspec
 
-from synthscars.problems import FormatError, Problem
+from synthscars.problems import FormatError, Problem, WorkspaceError
 from synthscars.records import Artifact, ImageRecord
 
 Stamp = tuple[int, int, int]
@@ -48,6 +50,19 @@ _decoder = msgspec.json.Decoder(_Content)
 _NO_STAMP = (-1, -1, -1)
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise WorkspaceError(
+            f"the disk is full: the records are kept on it until they are in their files ({error})",
+            fix="free some space and run it again; older releases are as they were",
+        ) from error
+
+
 class Waiting:
     """Images on disk, by their ids. Use it as `with Waiting(folder) as waiting`; may be read by threads.
 
@@ -68,7 +83,9 @@ class Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # Nobody needs what could not be written any more; an error here would hide the one that matters.
+        with suppress(OSError):
+            self._file.close()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -82,17 +99,21 @@ class Waiting:
         return iter(self._places)
 
     def add(self, image: Ready) -> Problem | None:
-        """Keep an image; a problem if its record cannot be written down (a text that is none)."""
+        """Keep an image, in place of an earlier one of its id; a problem if its record cannot be written.
+
+        Raises `WorkspaceError` if the disk is full.
+        """
         try:
             content = _encoder.encode(_Content(image.record, image.drawn))
-        except (UnicodeEncodeError, TypeError) as error:
+        except (UnicodeEncodeError, TypeError, RecursionError) as error:
             return Problem(
                 code="record.unwritable",
                 what=f"its record cannot be written: {error}",
                 image=image.record.image_id[:80],
                 fix="mend the text in the record",
             )
-        self._file.write(content)
+        with _room():
+            self._file.write(content)
         self._places[image.record.image_id] = len(self._offsets)
         self._offsets.append(self._end)
         self._end += len(content)
@@ -114,7 +135,7 @@ class Waiting:
         place = self._places[image_id]
         start = self._offsets[place]
         end = self._offsets[place + 1] if place + 1 < len(self._offsets) else self._end
-        with self._lock:
+        with self._lock, _room():
             self._file.seek(start)
             content = self._file.read(end - start)
         if len(content) != end - start:
