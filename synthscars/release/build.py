@@ -133,7 +133,7 @@ def build_release(
             ),
             version=version,
             settings=settings,
-            earlier=places(list(earlier.values())),
+            earlier=places(list(earlier.values()), scrubbed),
             before=before,
             replace=force,
             resume=True,

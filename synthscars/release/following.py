@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,20 +38,23 @@ class Place(NamedTuple):
     labelled: bool
 
 
-def places(earlier: Sequence[Manifest]) -> dict[str, Place]:
+def places(earlier: Sequence[Manifest], scrubbed: Mapping[str, str] | None = None) -> dict[str, Place]:
     """Where images are in earlier releases, oldest first: one may have been left out of the newest.
 
-    An image from which metadata were taken out is there under both of its ids.
+    scrubbed: image from which metadata are taken out now → its id before. Such an image is there under both
+    of its ids, whether it was released with its metadata, or without them, or both one after the other.
     """
+    scrubbed_now = {original: image_id for image_id, original in (scrubbed or {}).items()}
     found: dict[str, Place] = {}
     for manifest in earlier:
         kept = manifest is earlier[-1] and all(shard.key for shard in manifest.files)
         for images, labelled in ((manifest.detection_images, False), (manifest.images, True)):
             for image_id, entry in images.items():
                 at = Place(entry.split, entry.group, entry.shard if kept else None, labelled)
-                found[image_id] = at
-                if original := manifest.scrubbed.get(image_id):
-                    found[original] = at
+                original = manifest.scrubbed.get(image_id, image_id)
+                found[image_id] = found[original] = at
+                if now := scrubbed_now.get(original):
+                    found[now] = at
     return found
 
 
