@@ -33,9 +33,14 @@ def find_images(
     """Those whose original bytes are in the workspace and unaltered; the others are reported.
 
     scrubbed: personal metadata are to be taken out of the files (`scrub_image`); an image whose file changes
-    by that gets the id of the new one, and is put here: new id → id before. `left_out` gets image → code of
-    the problem for each of the others.
+    by that gets the id of the new one, and is put here: new id → id before. Files that differ in such
+    metadata alone become one: an annotated one is kept, else that with the lowest id. It may come after
+    another, and is then to take its place.
+
+    `left_out` gets image → code of the problem for each of the others.
     """
+    # Id → what is kept of it: whether nobody annotated it, and the id before. The smaller one is kept.
+    kept: dict[str, tuple[bool, str]] = {}
 
     def look(image: Ready) -> tuple[Ready, Problem | None]:
         image_id = image.record.image_id
@@ -67,10 +72,27 @@ def find_images(
             problems.extend([problem])
         if problem is not None and problem.severity == "error":
             left_out[original] = problem.code
-        else:
-            if scrubbed is not None and image.record.image_id != original:
-                scrubbed[image.record.image_id] = original
+        elif scrubbed is None:
             yield image
+        else:
+            image_id = image.record.image_id
+            this = (not image.labelled, original)
+            other = kept.get(image_id, this)
+            kept[image_id] = min(this, other)
+            if other != this:
+                lost = max(this, other)[1]
+                problems.add(
+                    "image.same_when_scrubbed",
+                    "without personal metadata it is the same file as another image, and only that is used",
+                    image=lost,
+                    fix=f"leave out this one or {kept[image_id][1][:12]}, or merge what was said about them",
+                )
+                left_out[lost] = "image.same_when_scrubbed"
+            if kept[image_id] == this:
+                scrubbed.pop(image_id, None)
+                if image_id != original:
+                    scrubbed[image_id] = original
+                yield image
         if advance is not None:
             advance(1)
 
@@ -123,13 +145,15 @@ def loader(workspace: Workspace, scrubbed: Mapping[str, str]) -> Load:
 def _read(path: Path, content: memoryview) -> Stamp | None:
     """Read a whole file; `None` if it has another size."""
     with path.open("rb", buffering=0) as file:
-        stamp = _stamp(file.fileno())
         count = 0
         while count < len(content) and (more := file.readinto(content[count:])):
             count += more
+        # Taken last, so that a change while it was being read shows.
+        stamp = _stamp(file.fileno())
         return stamp if count == len(content) == stamp[0] else None
 
 
 def _stamp(descriptor: int) -> Stamp:
     status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    # Some file systems have times that are centuries away; what is left of them is kept in 64 bits.
+    return status.st_size, status.st_mtime_ns % 2**63, status.st_ctime_ns % 2**63

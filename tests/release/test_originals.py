@@ -7,7 +7,7 @@ from releasing import changed, filled_workspace, noise_png, sample_record
 from synthscars.problems import Problems, ReleaseError
 from synthscars.release import originals
 from synthscars.release.originals import find_images, loader
-from synthscars.release.waiting import Ready
+from synthscars.release.waiting import Ready, Waiting
 
 
 def test_missing_and_altered_images_are_set_aside(tmp_path: Path) -> None:
@@ -62,3 +62,41 @@ def test_an_image_is_hashed_again_only_if_something_happened_to_its_file(
     path.write_bytes(noise_png(1)[:-1] + b"x")
     with pytest.raises(ReleaseError, match="changed while"):
         load(second)
+
+
+def test_an_image_that_changes_while_it_is_being_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = filled_workspace(tmp_path / "w", 1)
+    (image,) = find_images([Ready(record=sample_record(0, noise_png(0)))], workspace, Problems(), {})
+    path = workspace.find_image(image.record.image_id)
+    assert path
+    opened = Path.open
+
+    def open_and_change(*arguments: object, **options: object) -> object:
+        file = opened(*arguments, **options)
+        # After the file was opened, before it is read: the same number of bytes.
+        path.write_bytes(noise_png(0)[:-1] + b"x")
+        return file
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", open_and_change)
+        patched.setattr(Path, "write_bytes", lambda each, data: opened(each, "wb").write(data))
+        with pytest.raises(ReleaseError, match="changed while"):
+            loader(workspace, {})(image, memoryview(bytearray(image.bytes)))
+
+
+def test_files_with_times_that_are_centuries_away_are_no_obstacle(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 1)
+    record = sample_record(0, noise_png(0))
+    path = workspace.find_image(record.image_id)
+    assert path
+    for seconds in (-(10**9), 14 * 10**9):
+        os.utime(path, (seconds, seconds))
+        with Waiting(tmp_path) as waiting:
+            (image,) = find_images([Ready(record=record)], workspace, Problems(), {})
+            assert waiting.add(image) is None
+            image = waiting.get(record.image_id, group="", split="")
+            content = bytearray(image.bytes)
+            loader(workspace, {})(image, memoryview(content))
+            assert content == noise_png(0)
