@@ -7,34 +7,31 @@ put on one line, cut where they are too long, and only ever drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import shapely
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw
 
+from synthscars.drawing_text import Color, Font, balanced, clean, ink, line_height, load_font, wrap
 from synthscars.geometry import polygon
 from synthscars.records import Artifact
 from synthscars.taxonomy import load_taxonomy
 
 _UNKNOWN_COLOR = "#666666"
+_RATER_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7A4FBF", "#8A6D3B")
+"""Told apart with any common colour vision: those of Okabe and Ito (2008), and two more."""
 _SMALLEST_SIDE = 384
 """Pictures whose shorter side is smaller are enlarged, so that labels can be read."""
 _SMOOTH_PIXELS = 4_000_000
 """Larger pictures have lines thick enough to look smooth without drawing them larger first."""
 _LABEL_LINES = 3
 _LEGEND_LINES = 12
-_LONGEST = 5000
-"""Characters of a text that are looked at: more than there is room for."""
 _MAP_SIDE = 256
 """Of the map of what is covered, on which places for labels are looked for."""
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-Color = tuple[int, int, int]
 Floats = npt.NDArray[np.float64]
 
 
@@ -71,6 +68,7 @@ def draw_artifacts(
     explanations: bool = False,
     font: str | Path | None = None,
     line: int | None = None,
+    raters: Sequence[str] | None = None,
 ) -> Image.Image:
     """The image (upright, any mode) with the outlines of its artifacts, as RGB; the image stays as it is.
 
@@ -78,6 +76,9 @@ def draw_artifacts(
     numbers, and below the picture what they stand for, with the explanations. font: a TrueType or OpenType
     file, for scripts that DejaVu Sans does not have (Chinese, for instance). line: width of the outlines in
     pixels of the finished picture, for one that is shown smaller; it follows from the size if not given.
+
+    raters: colours tell who drew what, not the category, and a key below names these raters, also those who
+    drew nothing, and whoever else drew something. Who is first has the same colour in every picture.
 
     An image whose shorter side is below 384 pixels is enlarged by a whole factor. Raises `OSError` if the
     font cannot be read.
@@ -91,8 +92,14 @@ def draw_artifacts(
     style = _style(canvas.size, scale, font)
     if line is not None:
         style = style._replace(line=line)
+    colors = None if raters is None else _rater_colors(raters, artifacts)
     shown = [
-        _Shown(number, artifact, _color(artifact), _shape(artifact, canvas.size, scale))
+        _Shown(
+            number,
+            artifact,
+            _color(artifact) if colors is None else colors[artifact.rater_id],
+            _shape(artifact, canvas.size, scale),
+        )
         for number, artifact in enumerate(artifacts, 1)
     ]
     # Large ones first: a small one within stays in sight.
@@ -100,7 +107,9 @@ def draw_artifacts(
         _draw_outline(canvas, each, style)
     if labels:
         _draw_labels(canvas, [each for each in shown if not each.shape.is_empty], style, explanations)
-    return _with_legend(canvas, shown, style) if explanations and shown else canvas
+    if colors:
+        canvas = _with_key(canvas, colors, shown, style)
+    return _with_legend(canvas, shown, style, colors is not None) if explanations and shown else canvas
 
 
 def _style(size: tuple[int, int], scale: int, font: str | Path | None) -> _Style:
@@ -110,34 +119,27 @@ def _style(size: tuple[int, int], scale: int, font: str | Path | None) -> _Style
         scale,
         max(2, round(0.0045 * middle)),
         points // 4,
-        _font(font, points),
-        _font(font, points, bold=True),
+        load_font(font, points),
+        load_font(font, points, bold=True),
     )
-
-
-def _font(path: str | Path | None, points: int, *, bold: bool = False) -> Font:
-    if path is not None:
-        return ImageFont.truetype(path, points)
-    found = _dejavu(bold)
-    return ImageFont.truetype(found, points) if found else ImageFont.load_default(points)
-
-
-@cache
-def _dejavu(bold: bool) -> Path | None:
-    """The font that matplotlib brings along; it has more scripts than Pillow's own."""
-    package = find_spec("matplotlib")
-    for folder in (package and package.submodule_search_locations) or ():
-        path = Path(folder) / "mpl-data/fonts/ttf" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
-        if path.is_file():
-            return path
-    return None
 
 
 def _color(artifact: Artifact) -> Color:
     taxonomy = load_taxonomy()
     known = artifact.category in taxonomy.category_ids
-    text = taxonomy.category(str(artifact.category)).color if known else _UNKNOWN_COLOR
+    return _rgb(taxonomy.category(str(artifact.category)).color if known else _UNKNOWN_COLOR)
+
+
+def _rgb(text: str) -> Color:
     return (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
+
+
+def _rater_colors(raters: Sequence[str], artifacts: Sequence[Artifact]) -> dict[str, Color]:
+    """Rater → colour, in the order of the key; from the ninth rater on, colours come again."""
+    names = dict.fromkeys([*raters, *(artifact.rater_id for artifact in artifacts)])
+    named = [name for name in names if name]
+    colors = {name: _rgb(_RATER_COLORS[n % len(_RATER_COLORS)]) for n, name in enumerate(named)}
+    return colors | ({"": _rgb(_UNKNOWN_COLOR)} if "" in names else {})
 
 
 def _shape(artifact: Artifact, size: tuple[int, int], scale: int) -> Any:
@@ -202,8 +204,8 @@ def _labels(shown: _Shown, width: int, style: _Style, numbered: bool) -> list[_L
     prefix = f"{shown.number}  " if numbered else ""
     text = prefix + _title(shown.artifact)
     half = max(width // 2, 4 * round(style.font.getlength("M")))
-    found = [_label(_balanced(text, style.font, half, _LABEL_LINES), style)]
-    found.append(_label(_wrap(text, style.font, half // 2, 1), style))
+    found = [_label(balanced(text, style.font, half, _LABEL_LINES), style)]
+    found.append(_label(wrap(text, style.font, half // 2, 1), style))
     if numbered:
         found.append(_label([str(shown.number)], style))
     return found
@@ -212,62 +214,16 @@ def _labels(shown: _Shown, width: int, style: _Style, numbered: bool) -> list[_L
 def _title(artifact: Artifact) -> str:
     taxonomy = load_taxonomy()
     kinds = _name_of(taxonomy.subtypes, artifact.subtype), _name_of(taxonomy.categories, artifact.category)
-    return next(filter(None, map(_clean, (artifact.phrase, *kinds))), "artifact")
+    return next(filter(None, map(clean, (artifact.phrase, *kinds))), "artifact")
 
 
 def _name_of(entries: Sequence[Any], id: str | None) -> str:
     return next((each.name for each in entries if each.id == id), id or "")
 
 
-def _clean(text: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in text[:_LONGEST]).split())
-
-
 def _label(lines: Sequence[str], style: _Style) -> _Label:
     width = max(round(style.font.getlength(line)) for line in lines) + 4 * style.pad
-    return _Label(tuple(lines), width, len(lines) * _line_height(style.font) + 2 * style.pad)
-
-
-def _line_height(font: Font) -> int:
-    _, top, _, bottom = font.getbbox("Ägjpy")
-    return round(1.2 * (bottom - top))
-
-
-def _wrap(text: str, font: Font, width: int, most: int) -> list[str]:
-    """The text in at most `most` lines of at most `width` pixels; where it is cut, it ends in an ellipsis."""
-    lines: list[str] = []
-    rest = text
-    while rest and len(lines) < most:
-        fits = _fitting(rest, font, width)
-        if fits < len(rest):
-            if len(lines) == most - 1:
-                lines.append(rest[: max(_fitting(rest, font, width - font.getlength("…")), 1)].rstrip() + "…")
-                return lines
-            space = rest.rfind(" ", 0, fits + 1)
-            fits = space if space > 0 else fits
-        lines.append(rest[:fits].rstrip())
-        rest = rest[fits:].lstrip()
-    return lines or [""]
-
-
-def _balanced(text: str, font: Font, width: int, most: int) -> list[str]:
-    """As `_wrap`, with lines of about the same length."""
-    lines = _wrap(text, font, width, most)
-    whole = font.getlength(text)
-    for narrower in range(round(whole / len(lines)), width, 4) if whole <= len(lines) * width else ():
-        tried = _wrap(text, font, narrower, most)
-        if len(tried) == len(lines) and not tried[-1].endswith("…"):
-            return tried
-    return lines
-
-
-def _fitting(text: str, font: Font, width: float) -> int:
-    """How many of the first characters fit, at least one."""
-    low, high = 1, min(len(text), max(int(width), 1))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if font.getlength(text[:middle]) <= width else (low, middle - 1)
-    return low
+    return _Label(tuple(lines), width, len(lines) * line_height(style.font) + 2 * style.pad)
 
 
 def _covered(shown: Sequence[_Shown], size: tuple[int, int]) -> Floats:
@@ -354,25 +310,38 @@ def _draw_label(canvas: Image.Image, label: _Label, place: Floats, color: Color,
     box = (left, top, left + label.width - 1, top + label.height - 1)
     pen.rounded_rectangle(box, style.pad, fill=color, outline="white", width=max(1, style.line // 2))
     for number, text in enumerate(label.lines):
-        y = top + style.pad + (number + 0.5) * _line_height(style.font)
-        pen.text((left + 2 * style.pad, y), text, _ink(color), style.font, anchor="lm")
-
-
-def _ink(color: Color) -> str:
-    """Black or white, whichever can be read better on this colour (WCAG 2, relative luminance)."""
-    parts = [part / 255 for part in color]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+        y = top + style.pad + (number + 0.5) * line_height(style.font)
+        pen.text((left + 2 * style.pad, y), text, ink(color), style.font, anchor="lm")
 
 
 # Legend
 
 
-def _with_legend(canvas: Image.Image, shown: Sequence[_Shown], style: _Style) -> Image.Image:
-    """The picture with what its numbers stand for below."""
+def _with_key(
+    canvas: Image.Image, colors: dict[str, Color], shown: Sequence[_Shown], style: _Style
+) -> Image.Image:
+    """The picture with the raters' names below, each in its colour and with how much they drew."""
+    height, pad = line_height(style.font), style.pad
+    indent = 3 * height
+    page = Image.new("RGB", (canvas.width, canvas.height + len(colors) * (height + pad) + 3 * pad), "white")
+    page.paste(canvas)
+    pen = ImageDraw.Draw(page)
+    y = canvas.height + 2 * pad
+    for rater, color in colors.items():
+        count = sum(each.artifact.rater_id == rater for each in shown)
+        told = f": {count or 'no'} region{'s' * (count != 1)}"
+        room = int(canvas.width - indent - 3 * pad - style.font.getlength(told))
+        (name,) = wrap(clean(rater) or "unknown rater", style.font, room, 1)
+        pen.rounded_rectangle((2 * pad, y, 2 * pad + round(1.8 * height), y + height), pad, fill=color)
+        pen.text((indent, y + height / 2), name + told, "#222222", style.font, anchor="lm")
+        y += height + pad
+    return page
+
+
+def _with_legend(canvas: Image.Image, shown: Sequence[_Shown], style: _Style, raters: bool) -> Image.Image:
+    """The picture with what its numbers stand for below. raters: also who drew what."""
     taxonomy = load_taxonomy()
-    height, pad = _line_height(style.font), style.pad
+    height, pad = line_height(style.font), style.pad
     indent = 3 * height
     width = canvas.width - indent - 3 * pad
     entries: list[tuple[_Shown, list[tuple[str, Font, str]]]] = []
@@ -380,17 +349,18 @@ def _with_legend(canvas: Image.Image, shown: Sequence[_Shown], style: _Style) ->
         kinds = (
             _name_of(taxonomy.categories, each.artifact.category),
             _name_of(taxonomy.subtypes, each.artifact.subtype),
+            clean(each.artifact.rater_id) if raters else "",
         )
         parts = (
             (_title(each.artifact), style.bold, "#111111", _LABEL_LINES),
-            (_clean(each.artifact.explanation), style.font, "#222222", _LEGEND_LINES),
+            (clean(each.artifact.explanation), style.font, "#222222", _LEGEND_LINES),
             (" · ".join(filter(None, kinds)), style.font, "#666666", 1),
         )
         lines = [
-            (line, font, ink)
-            for text, font, ink, most in parts
+            (line, font, shade)
+            for text, font, shade, most in parts
             if text
-            for line in _wrap(text, font, width, most)
+            for line in wrap(text, font, width, most)
         ]
         entries.append((each, lines))
     rows = sum(len(lines) for _, lines in entries)
@@ -403,9 +373,9 @@ def _with_legend(canvas: Image.Image, shown: Sequence[_Shown], style: _Style) ->
         badge = (2 * pad, y, 2 * pad + round(1.8 * height), y + height)
         pen.rounded_rectangle(badge, pad, fill=each.color)
         middle = ((badge[0] + badge[2]) / 2, (badge[1] + badge[3]) / 2)
-        pen.text(middle, str(each.number), _ink(each.color), style.font, anchor="mm")
-        for text, font, ink in lines:
-            pen.text((indent, y + height / 2), text, ink, font, anchor="lm")
+        pen.text(middle, str(each.number), ink(each.color), style.font, anchor="mm")
+        for text, font, shade in lines:
+            pen.text((indent, y + height / 2), text, shade, font, anchor="lm")
             y += height
         y += 2 * pad
     return page

@@ -18,10 +18,11 @@ from synthscars.records import ORIGINS, STATUSES, Artifact, Generation, ImageRec
 from synthscars.taxonomy import load_taxonomy
 
 _TEXTS = ("image_id", "file_name", "caption", "group_id", "source", "license")
-COLUMNS = (*_TEXTS, "width", "height", "origin", "content_type", "status", "artifacts", "reviews",
-            "generation", "extra")  # fmt: skip
+COLUMNS = (*_TEXTS, "origin", "content_type", "status", "reviews", "generation", "extra")
+"""What a record is made from, beside its size and its regions."""
 _WHOLE = frozenset({"width", "height", "votes", "seed", "steps"})
 _MAY_BE_EMPTY = frozenset({*_TEXTS, "phrase", "explanation", "rater_id", "scene"})
+_MERGED, _DRAWN = "artifacts", "rater_artifacts"
 _EXACT = 2**53
 """From here on a float does not tell whole numbers apart."""
 
@@ -92,7 +93,7 @@ def _batch_size(data: Mapping[str, Any]) -> int | None:
         if name in data:
             return len(data[name]) if _is_many(data[name]) else None
     first = next(iter(data), None)
-    return None if first is None or first == "artifacts" or not _is_many(data[first]) else len(data[first])
+    return None if first in (None, _MERGED, _DRAWN) or not _is_many(data[first]) else len(data[first])
 
 
 def _is_many(value: Any) -> bool:
@@ -138,23 +139,41 @@ def size_of(row: Mapping[str, Any]) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def artifacts_of(row: Mapping[str, Any]) -> Sequence[Any]:
-    """The artifacts of a row, all of them mappings."""
-    if "artifacts" not in row:
-        raise wrong(row, "artifacts", "the row has no such column", "load or keep it")
-    found = row["artifacts"]
+def column_of(row: Mapping[str, Any], raters: bool) -> str:
+    """The column whose regions are meant: what raters drew if it is asked for or there is nothing else."""
+    return _DRAWN if raters or (_MERGED not in row and _DRAWN in row) else _MERGED
+
+
+def artifacts_of(row: Mapping[str, Any], column: str) -> Sequence[Any]:
+    """The regions of a row, all of them mappings. column: `artifacts` or `rater_artifacts`."""
+    if column not in row:
+        raise wrong(
+            row,
+            column,
+            "the row has no such column",
+            "keep it; of the configs, default has artifacts and rater_artifacts, raters has rater_artifacts, "
+            "detection has none",
+        )
+    found = row[column]
+    if column == _DRAWN and _plain(found) is None:
+        raise wrong(
+            row,
+            column,
+            "what each rater drew is not known",
+            "take the config default and its merged artifacts, or only rows where it is not null",
+        )
     if not _is_many(found):
-        raise wrong(row, "artifacts", f"it is {type(found).__name__}, not a list")
+        raise wrong(row, column, f"it is {type(found).__name__}, not a list")
     for number, artifact in enumerate(found):
         if not isinstance(artifact, Mapping):
-            raise wrong(row, f"artifacts[{number}]", f"it is {type(artifact).__name__}, not a structure")
+            raise wrong(row, f"{column}[{number}]", f"it is {type(artifact).__name__}, not a structure")
     return found  # type: ignore[no-any-return]
 
 
-def outlines_of(row: Mapping[str, Any]) -> Iterator[Rings]:
-    """The rings of each artifact, checked: pycocotools crashes on what is no number."""
-    for number, artifact in enumerate(artifacts_of(row)):
-        field = f"artifacts[{number}].polygons"
+def outlines_of(row: Mapping[str, Any], column: str) -> Iterator[Rings]:
+    """The rings of each region, checked: pycocotools crashes on what is no number."""
+    for number, artifact in enumerate(artifacts_of(row, column)):
+        field = f"{column}[{number}].polygons"
         rings = artifact.get("polygons")
         if not _is_many(rings):
             raise wrong(row, field, f"it is {type(rings).__name__}, not a list of rings")
@@ -181,38 +200,41 @@ def _ring(row: Mapping[str, Any], field: str, ring: Any) -> list[float]:
 # Records
 
 
-def record_of(row: Mapping[str, Any], needed: Iterable[str], split: str = "") -> ImageRecord:
-    """The record of a row; columns that are not needed have values that say nothing."""
+def record_of(row: Mapping[str, Any], column: str, needed: Iterable[str], split: str = "") -> ImageRecord:
+    """The record of a row with the regions of a column; other columns that are not needed say nothing."""
+    from synthscars.release.drawn import as_drawn
     from synthscars.release.features import from_row
 
     width, height = size_of(row)
+    regions = artifacts_of(row, column)
     values: dict[str, Any] = {
         **dict.fromkeys(_TEXTS, ""),
         **{"origin": 0, "content_type": None, "status": STATUSES.index("annotated")},
         **{"reviews": [], "generation": None, "extra": "{}"},
     }
-    outlines = list(outlines_of(row)) if "artifacts" in needed else []
-    values |= {name: _value(row, name) for name in needed if name not in ("artifacts", "width", "height")}
+    values |= {name: _value(row, name) for name in needed}
     values |= {"width": width, "height": height}
     values["artifacts"] = [
         {**{name: _plain(each) for name, each in artifact.items() if name != "polygons"}, "polygons": rings}
-        for artifact, rings in zip(artifacts_of(row), outlines, strict=True)
+        for artifact, rings in zip(regions, outlines_of(row, column), strict=True)
     ]
     known = load_taxonomy()
     _settle(row, "", values, ImageRecord, {"origin": ORIGINS, "content_type": known.content_type_ids,
                                            "status": STATUSES})  # fmt: skip
     for number, artifact in enumerate(values["artifacts"]):
         labels = {"category": known.category_ids, "subtype": known.subtype_ids}
-        _settle(row, f"artifacts[{number}].", artifact, Artifact, labels)
+        _settle(row, f"{column}[{number}].", artifact, Artifact, labels)
     for number, review in enumerate(values["reviews"] or []):
         labels = {"status": STATUSES, "content_type": known.content_type_ids}
         _settle(row, f"reviews[{number}].", review, Review, labels)
     if values["generation"] is not None:
         _settle(row, "generation.", values["generation"], Generation, {})
     try:
-        return from_row(values, split)
+        record = from_row(values, split)
     except FormatError as fault:
-        raise wrong(row, "the row", fault.message.rpartition("features: ")[2]) from fault
+        what = fault.message.rpartition("features: ")[2].replace("$.artifacts", f"$.{column}")
+        raise wrong(row, "the row", what) from fault
+    return as_drawn(record, record.artifacts) if column == _DRAWN else record
 
 
 def _settle(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthscars import drawing
+from synthscars import drawing, drawing_text
 from synthscars.drawing import draw_artifacts
 from synthscars.records import Artifact
 from synthscars.simulate import simulate_image
@@ -137,9 +137,10 @@ def test_labels_can_be_read_on_their_colors():
         return float(linear @ [0.2126, 0.7152, 0.0722])
 
     inks = {"white": (255, 255, 255), "black": (0, 0, 0)}
-    for category in (*load_taxonomy().category_ids, None):
-        color = drawing._color(artifact(category=category))
-        darker, lighter = sorted([luminance(color), luminance(inks[drawing._ink(color)])])
+    raters = drawing._rater_colors([*map(str, range(8)), ""], []).values()
+    categories = [drawing._color(artifact(category=each)) for each in (*load_taxonomy().category_ids, None)]
+    for color in (*categories, *raters):
+        darker, lighter = sorted([luminance(color), luminance(inks[drawing_text.ink(color)])])
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5  # WCAG 2, level AA
 
 
@@ -158,17 +159,17 @@ def test_explanations_stand_below_the_picture_and_make_it_higher():
 
 
 def test_lines_are_wrapped_balanced_and_cut():
-    font = drawing._font(None, 14)
+    font = drawing_text.load_font(None, 14)
     text = "the smeared area on the hair above the forehead"
-    lines = drawing._balanced(text, font, 256, 3)
+    lines = drawing_text.balanced(text, font, 256, 3)
     assert " ".join(lines) == text
     assert len(lines) == 2
     assert abs(font.getlength(lines[0]) - font.getlength(lines[1])) < 80
-    cut = drawing._wrap(text * 20, font, 256, 3)
+    cut = drawing_text.wrap(text * 20, font, 256, 3)
     assert len(cut) == 3
     assert cut[-1].endswith("…")
     assert all(font.getlength(line) <= 256 for line in cut)
-    assert drawing._wrap("", font, 256, 3) == [""]
+    assert drawing_text.wrap("", font, 256, 3) == [""]
 
 
 @pytest.mark.parametrize(
@@ -216,3 +217,41 @@ def test_the_same_picture_twice_has_the_same_bytes():
     simulated = simulate_image(5, 3)
     first, second = (draw_artifacts(simulated.image, simulated.record.artifacts) for _ in range(2))
     assert first.tobytes() == second.tobytes()
+
+
+# Raters
+
+
+def test_raters_have_a_color_each_and_a_line_in_the_key_also_who_drew_nothing(monkeypatch):
+    told = []
+    text = drawing.ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        drawing.ImageDraw.ImageDraw,
+        "text",
+        lambda pen, place, what, *rest, **more: (told.append(what), text(pen, place, what, *rest, **more))[1],
+    )
+    drawn_by = [("ben", 100), ("ben", 250), ("anna", 400), ("", 500)]
+    regions = [artifact(square(left, 100), rater_id=rater) for rater, left in drawn_by]
+    drawn = draw_artifacts(GREY, regions, labels=False, raters=["anna", "ben", "carla"])
+    assert told == ["anna: 1 region", "ben: 2 regions", "carla: no regions", "unknown rater: 1 region"]
+    colors = drawing._rater_colors(["anna", "ben", "carla"], regions)
+    assert len(set(colors.values())) == 4
+    for (rater, left), y in zip(drawn_by, (150, 150, 150, 150), strict=True):
+        assert drawn.getpixel((left, y)) == colors[rater]
+        assert drawn.getpixel((left + 50, y)) == (128, 128, 128)
+    key = drawn.crop((0, GREY.height, *drawn.size))
+    assert all(color in {each for _, each in key.getcolors(1 << 20)} for color in colors.values())
+
+
+def test_a_rater_keeps_the_color_whoever_else_drew_something():
+    first = drawing._rater_colors(["anna", "ben"], [artifact(square(1, 1), rater_id="ben")])
+    second = drawing._rater_colors(["anna", "ben"], [artifact(square(1, 1), rater_id="carla")])
+    assert first == {rater: second[rater] for rater in ("anna", "ben")}
+
+
+def test_a_name_that_is_too_long_or_none_at_all_does_not_break_the_key():
+    for rater in ("x" * 3000, "\n\t", "\u202e" * 9, "👩🏽‍🎨"):
+        assert draw_artifacts(GREY, [], raters=[rater]).size[0] == 640
+        drawn = draw_artifacts(GREY, [artifact(square(9, 9), rater_id=rater)], explanations=True, raters=[])
+        assert drawn.height > 480
+    assert draw_artifacts(GREY, [], raters=[]).size == GREY.size

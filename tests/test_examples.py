@@ -304,7 +304,7 @@ def broken(change):
 
 WRONG = [
     (lambda row: row.pop("height"), "height: the row has no such column"),
-    (lambda row: row.pop("artifacts"), "artifacts: the row has no such column"),
+    (lambda row: [row.pop("artifacts"), row.pop("rater_artifacts")], "artifacts: the row has no such column"),
     (lambda row: row.update(width=None), "width: None is no number of pixels"),
     (lambda row: row.update(width=-4), "width: -4 is no number of pixels"),
     (lambda row: row.update(width=2**31 - 1, height=2**31 - 1), "width: 2147483647 x 2147483647 pixels are"),

@@ -1,6 +1,7 @@
 """Versions that should not be used, and columns and classes that are announced before they go."""
 
 import json
+import shutil
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -32,15 +33,21 @@ from synthscars.taxonomy import load_taxonomy, parse_taxonomy
 from synthscars.workspace import Workspace
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """Three versions, of which two know of an older one that is gone."""
-    workspace = filled_workspace(tmp_path / "w", 4)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with three versions, of which two know of an older one that is gone."""
+    workspace = filled_workspace(tmp_path_factory.mktemp("built") / "w", 4)
     for version in ("0.9.0", "1.0.0", "1.1.0"):
         build_release(workspace, version, Problems())
-    gone = workspace.release_dir("0.9.0")
-    gone.rename(tmp_path / "0.9.0")
-    return workspace
+    shutil.rmtree(workspace.release_dir("0.9.0"))
+    return workspace.root
+
+
+@pytest.fixture
+def workspace(built: Path, tmp_path: Path) -> Workspace:
+    """A copy of what was built, for a test to change."""
+    shutil.copytree(built, tmp_path / "w")
+    return Workspace.open(tmp_path / "w")
 
 
 def say(workspace: Workspace, version: str, **options: str) -> None:

@@ -136,3 +136,50 @@ def replace_records(workspace: Workspace, records: list[ImageRecord]) -> Path:
 def changed(record: ImageRecord, **fields: object) -> ImageRecord:
     """A copy of a record with some fields replaced."""
     return msgspec.structs.replace(record, **fields)
+
+
+def by_raters(record: ImageRecord, number: int) -> ImageRecord:
+    """The record as three raters left it who did not agree: anna drew its regions, ben moved each by one
+    pixel, carla drew what anna did. On every third image ben drew one more, and carla found nothing."""
+    anna = tuple(changed(each, rater_id="anna") for each in record.artifacts)
+    ben = tuple(
+        changed(each, rater_id="ben", polygons=tuple(tuple(v + 1 for v in ring) for ring in each.polygons))
+        for each in record.artifacts
+    )
+    if number % 3 == 0:
+        triangle = ((30.0, 20.0, 46.0, 20.0, 38.0, 30.0),)
+        more = Artifact(
+            artifact_id="more", category="physics", polygons=triangle, phrase="the corner", rater_id="ben"
+        )
+        ben += (more,)
+    carla = tuple(changed(each, rater_id="carla") for each in record.artifacts) if number % 3 else ()
+    drawn = (*anna, *ben, *carla)
+    reviews = tuple(
+        Review(rater_id=rater, status="annotated" if regions else "clean", scene="A scene")
+        for rater, regions in (("anna", anna), ("ben", ben), ("carla", carla))
+    )
+    status = "annotated" if drawn else "clean"
+    return changed(record, artifacts=drawn, reviews=reviews, status=status)
+
+
+def raters_workspace(root: Path, count: int = 24, merged: int = 2, photographs: int = 3) -> Workspace:
+    """A workspace whose images three raters judged (see `by_raters`), and `photographs` of which nobody did.
+
+    merged: so many annotated images, the last ones, were merged before they came into the workspace, so that
+    nobody knows what each rater drew. Photographs are of seeds from 1000 on.
+    """
+    workspace = filled_workspace(root, count)
+    records = [by_raters(sample_record(seed, noise_png(seed)), seed) for seed in range(count)]
+    known = [number for number, record in enumerate(records) if record.artifacts][-merged:] if merged else []
+    for number in known:
+        kept = tuple(changed(each, votes=3) for each in records[number].artifacts if each.rater_id == "anna")
+        records[number] = changed(records[number], artifacts=kept, status="annotated" if kept else "clean")
+    for seed in range(1000, 1000 + photographs):
+        data = noise_png(seed)
+        real = sample_record(seed, data)
+        workspace.add_image(data, real.image_id, ".png")
+        records.append(
+            changed(real, origin="real", artifacts=(), reviews=(), generation=None, status="unlabelled")
+        )
+    replace_records(workspace, records)
+    return workspace
