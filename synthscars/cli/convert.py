@@ -37,6 +37,7 @@ _LIST = "\n    ".join(f"  {each.name:<16} {each.what}" for each in FORMATS.value
       synthscars convert test.json test.jsonl --images SynthScars/test/images
       synthscars convert scars.jsonl.zst scars.csv --strict --expect generation --expect reviews
       synthscars convert scars.jsonl.zst scars.json --to coco --option segmentation=rle
+      synthscars convert releases/1.0.0 raters.json --to coco --option raters=true
       synthscars convert scars.jsonl.zst yolo/ --to yolo --dry-run
 
     \b
@@ -66,8 +67,8 @@ _LIST = "\n    ".join(f"  {each.name:<16} {each.what}" for each in FORMATS.value
     "options",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A choice that the format of DST leaves, such as segmentation=rle; "
-    "`synthscars formats FORMAT` lists them. Repeatable.",
+    help="A choice that the format of SRC or DST leaves, such as raters=true (a release: what every rater "
+    "drew) or segmentation=rle (COCO); `synthscars formats FORMAT` lists them. Repeatable.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if DST cannot hold everything.")
 @click.option(

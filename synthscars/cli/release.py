@@ -16,16 +16,19 @@ from synthscars.cli.release_publish import publish
 
 @click.group()
 def release() -> None:
-    """Build versioned dataset releases.
+    """Build, check, compare and publish versioned dataset releases.
 
     A release is a folder of Parquet files with a card and a manifest, and `datasets.load_dataset` opens it.
+    It does not change: what is corrected goes into the next version.
 
     \b
     Examples:
       synthscars release build
+      synthscars release card --html card.html
       synthscars release check
-      synthscars release list
       synthscars release diff 1.0.0 1.1.0
+      synthscars release publish 1.1.0 org/name --dry-run
+      synthscars release get org/name 1.1.0 --to data
       synthscars release deprecate 1.0.0 --reason "a source without licence" --use 1.0.1
     """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from synthscars.workspace import Workspace
 
 
-@click.command()
+@click.command(short_help="Build the next version, or the VERSION that is named.")
 @click.argument("version", required=False)
 @workspace_option
 @click.option(
@@ -63,11 +63,11 @@ def build(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Build the release VERSION, written as MAJOR.MINOR.PATCH.
+    """Build the next release, or the VERSION that is named, written as MAJOR.MINOR.PATCH.
 
     Without VERSION it gets the lowest one that honours what changed since the newest release: a patch for
-    corrections, a minor for new images or columns, a major for another taxonomy or schema. A version that is
-    too low is refused.
+    corrections, a minor for new images or columns, a major for another taxonomy or schema. The first one is
+    0.1.0. A version that is too low is refused; what was written for it serves the next build.
 
     Several raters' answers become one (see `synthscars consensus --help`); images that nobody looked at, or
     that were skipped, are left out, but real photographs need no annotation and are in the config
@@ -78,6 +78,7 @@ def build(
     \b
     Examples:
       synthscars release build
+      synthscars release build --scrub
       synthscars release build 1.0.1 --records merged.jsonl.zst
       synthscars release build 1.0.0 --force --json
     """
@@ -123,7 +124,16 @@ def build(
         output().print(_table(report))
         show_problems(problems)
         console().print(str(report.path), markup=False)
-        console().print(f"Look at README.md there, or run `synthscars stats {report.version}`.")
+        warnings = _warnings(report.path)
+        if warnings:
+            console().print(
+                f"{warnings:,} warning{'s' * (warnings != 1)} of the check: "
+                f"`synthscars release check {report.version}` shows what they are"
+            )
+        console().print(
+            f"next: look at README.md there, or at `synthscars release card {report.version} --html card.html`; "
+            f"then `synthscars release publish {report.version} TARGET`"
+        )
     finish(problems)
 
 
@@ -143,11 +153,24 @@ def _table(report: ReleaseReport) -> Table:
     for reason, images in report.left_out.items():
         table.add_row(escape(f"left out: {reason}"), f"{images:,}")
     ties = sum(link.ties for link in report.leaks.links)
-    table.add_row("ties between images, across splits", f"{report.leaks.leaks:,} of {ties:,}")
+    table.add_row("pairs of related images in different splits", f"{report.leaks.leaks:,} of {ties:,}")
     table.add_row("size", size(report.bytes))
     if report.written < report.bytes:
         table.add_row("of it written now", size(report.written))
     return table
+
+
+def _warnings(folder: Path) -> int:
+    """How many warnings `checks.json` has, which the build does not print; 0 if nothing was checked."""
+    import msgspec
+
+    from synthscars.release.check.run import CHECKS_NAME
+
+    try:
+        checks = msgspec.json.decode((folder / CHECKS_NAME).read_bytes())
+    except FileNotFoundError:
+        return 0
+    return int(checks["severities"].get("warning", 0))
 
 
 def _report_before_failing(problems: Problems, as_json: bool) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from synthscars.release.preview import Card
 
 
-@click.command()
+@click.command(short_help="Show the card, in the terminal or as a page.")
 @click.argument("release", required=False, metavar="[VERSION|PATH]")
 @workspace_folder_option("The workspace that has the release; not needed for a PATH.")
 @click.option(

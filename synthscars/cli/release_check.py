@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
-@click.command()
+@click.command(short_help="Look for everything that is wrong with a release.")
 @click.argument("release", required=False, metavar="[VERSION|PATH]")
 @workspace_folder_option("The workspace that has the release; not needed for a PATH.")
 @click.option(

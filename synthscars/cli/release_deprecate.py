@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from synthscars.workspace import Workspace
 
 
-@click.command()
+@click.command(short_help="Say that a version should not be used any more.")
 @click.argument("version")
 @click.option("--reason", default="", help="What is wrong with it, in a sentence.")
 @click.option("--use", metavar="VERSION", default="", help="The version to use instead.")
@@ -33,7 +33,7 @@ def deprecate(
 
     A release does not change, so this is kept beside the releases, in releases/deprecated.json. `synthscars
     release list` shows it, and cards that are written from now on name the version. Saying it again replaces
-    what was said. VERSION may be gone if a later one was built after it.
+    what was said. The folder of VERSION may be gone, if a later version was built while it was there.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from synthscars.cli.common import (
 from synthscars.cli.releases import find_release
 
 
-@click.command()
+@click.command(short_help="Tell what changed between two releases.")
 @click.argument("before")
 @click.argument("after")
 @workspace_folder_option("The workspace that has the versions; not needed for folders.")

@@ -18,7 +18,7 @@ from synthscars.cli.common import (
 )
 
 
-@click.command()
+@click.command(short_help="Fetch a published release.")
 @click.argument("source")
 @click.argument("version", required=False)
 @click.option(
@@ -73,7 +73,7 @@ def get(source: str, version: str | None, to: Path | None, workspace: Path, as_j
     finish(problems)
 
 
-@click.command("versions")
+@click.command("versions", short_help="List what is published somewhere.")
 @click.argument("source")
 @json_option
 def published(source: str, as_json: bool) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_REASON = 200
 
 
-@click.command("list")
+@click.command("list", short_help="List the releases of a workspace.")
 @workspace_option
 @json_option
 def list_(workspace: Workspace, as_json: bool) -> None:
@@ -59,7 +59,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
         output().print(_table(listing))
         _print_deprecated(listing)
     elif not len(problems):
-        console().print("no releases yet; build one with `synthscars release build 1.0.0`")
+        console().print("no releases yet; build one with `synthscars release build`")
     show_problems(problems)
     finish(problems)
 

@@ -35,7 +35,7 @@ _STATES = {
 }
 
 
-@click.command()
+@click.command(short_help="Publish to the Hugging Face Hub, a folder or a bucket.")
 @click.argument("release", metavar="VERSION|PATH")
 @click.argument("target")
 @workspace_folder_option("The workspace that has the VERSION; not needed for a PATH.")
@@ -67,8 +67,9 @@ def publish(
     """Publish the release VERSION, or the one in the folder PATH, to TARGET.
 
     TARGET is a dataset on the Hugging Face Hub (org/name or hf://datasets/org/name), a folder, or any place
-    that fsspec reaches (s3://bucket/prefix). On the Hub, all changes come in one commit, which gets the tag
-    vX.Y.Z; only files that are not there already are sent. Elsewhere, each version is a folder.
+    that fsspec reaches (s3://bucket/prefix). A name without a slash is a folder, too: ./published says so.
+    On the Hub, all changes come in one commit, which gets the tag vX.Y.Z; only files that are not there
+    already are sent. Elsewhere, each version is a folder.
 
     Every file is verified first. Interrupted, the same command completes it; before that it does not count
     as published. A published version does not change. For the Hub, HF_TOKEN or `hf auth login` gives the

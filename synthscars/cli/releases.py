@@ -32,7 +32,7 @@ def find_release(release: str | None, start: Path, *, files: bool = False) -> Pa
     known = list(versions(workspace.releases_dir))
     if not known:
         raise ReleaseError(
-            f"{workspace.root} has no releases yet", fix="build one with `synthscars release build 1.0.0`"
+            f"{workspace.root} has no releases yet", fix="build one with `synthscars release build`"
         )
     if release is not None and release not in known:
         raise ReleaseError(f"there is no release {release}", fix=f"there are {', '.join(known)}")
