@@ -131,7 +131,7 @@ def build(
                 f"`synthscars release check {report.version}` shows what they are"
             )
         console().print(
-            f"next: look at README.md there, or at `synthscars release card {report.version} --html card.html`; "
+            f"next: look at README.md there (`synthscars release card {report.version} --html card.html`), "
             f"then `synthscars release publish {report.version} TARGET`"
         )
     finish(problems)
