@@ -125,9 +125,10 @@ def write_release(
         chosen = settle_version(folder, manifest, before, version, problems)
         manifest = msgspec.structs.replace(manifest, version=chosen)
         _describe(folder, manifest, filed.totals, settings, origin, images)
-        staging.forget(folder)
         if finish is not None:
             finish(folder, chosen)
+        # Not before: what is finished would be written again if the check breaks off.
+        staging.forget(folder)
         return _report(target(chosen), manifest, filed.written, placed.report)
 
     try:
