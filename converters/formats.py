@@ -3,7 +3,8 @@
 A module of a format has `read(source, problems, *, images=None) -> Iterator[ImageRecord]`,
 `write(records, target, problems, *, pictures=NO_PICTURES) -> int` (or only one of them) and `HOLDS`, which
 says what the format can hold. It may have `images_of(source) -> Finder`, if images are part of its files, and
-`OPTIONS`, the keyword arguments of `write` that a user may choose, with their values.
+`OPTIONS` and `READ_OPTIONS`, the keyword arguments of `write` and `read` that a user may choose, with their
+values.
 """
 
 from __future__ import annotations
@@ -34,18 +35,29 @@ __all__ = [
     "write",
 ]
 
+_TRUTH = ("true", "false")
+
 
 def read(
-    source: Path, problems: Problems, name: str | None = None, *, images: Path | None = None
+    source: Path,
+    problems: Problems,
+    name: str | None = None,
+    *,
+    images: Path | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Iterator[ImageRecord]:
     """Read any known format, recognised by its content unless named.
 
-    images: the folder of the images, if they are not where the format has them.
+    images: the folder of the images, if they are not where the format has them. options: choices about what
+    is read (`{"raters": "true"}`, see `Format.read_options`).
 
-    Raises `UsageError` if the format cannot be told, `FormatError` if the source cannot be read.
+    Raises `UsageError` if the format cannot be told or has no such option, `FormatError` if the source cannot
+    be read.
     """
     chosen = format_named(name) if name else detect(source)
-    found: Iterator[ImageRecord] = chosen.load().read(source, problems, images=images)
+    _check_options(options or {}, f"reading {chosen.name}", chosen.read_options)
+    given = {key: value == "true" if value in _TRUTH else value for key, value in (options or {}).items()}
+    found: Iterator[ImageRecord] = chosen.load().read(source, problems, images=images, **given)
     return _checked(found, source, problems)
 
 
@@ -110,7 +122,8 @@ def write(
     from synthscars.converters.pictures import NO_PICTURES
 
     chosen = format_named(name) if name else by_suffix(target)
-    _check_writes(chosen, options or {})
+    _check_writes(chosen)
+    _check_options(options or {}, f"writing {chosen.name}", chosen.options)
     if chosen.needs_size:
         records = _with_size(records, target, problems)
     return int(
@@ -147,8 +160,9 @@ def convert(
 
     from_, to: names of formats, if content and name do not tell them. images: the folder of the images, if
     they are not with `source`. how: what becomes of them; by default they are copied into a folder, and left
-    alone beside a single file. options: as for `write`. dry_run: report the same and leave nothing behind;
-    of a release only what it never holds. progress: called with 1 for every image.
+    alone beside a single file. options: as for `read` and `write`; the name tells for which. dry_run: report
+    the same and leave nothing behind; of a release only what it never holds. progress: called with 1 for
+    every image.
 
     Raises `UsageError` if the call makes no sense or `target` exists, `FormatError` if `source` as a whole
     cannot be read.
@@ -169,12 +183,15 @@ def convert(
     if how in ("copy", "link") and is_file:
         fix = "name a folder" if writer.folder else "leave --image-files away"
         raise UsageError(f"{target} is a single file: images cannot be put beside it", fix=fix)
-    _check_writes(writer, options or {})
+    _check_writes(writer)
+    _check_options(options or {}, f"{reader.name} → {writer.name}", {**reader.read_options, **writer.options})
+    reading = {key: value for key, value in (options or {}).items() if key in reader.read_options}
+    writing = {key: value for key, value in (options or {}).items() if key in writer.options}
     how = how or ("none" if is_file else "copy")
     counts: Counter[str] = Counter()
 
     def counted() -> Iterator[ImageRecord]:
-        for record in read(source, problems, reader.name, images=images):
+        for record in read(source, problems, reader.name, images=images, options=reading):
             counts["images"] += 1
             counts["artifacts"] += len(record.artifacts)
             if progress:
@@ -182,7 +199,7 @@ def convert(
             yield record
 
     def written_to(place: Path, problems: Problems, pictures: TargetPictures) -> int:
-        return write(counted(), place, problems, writer.name, pictures=pictures, options=options)
+        return write(counted(), place, problems, writer.name, pictures=pictures, options=writing)
 
     with noting() as noted:
         find = _Counted(first_of(noted, _finder(reader, source, images)))
@@ -258,15 +275,17 @@ def _count_losses(
     return count
 
 
-def _check_writes(format: Format, options: Mapping[str, str]) -> None:
+def _check_writes(format: Format) -> None:
     if not format.writes:
         fix = "`synthscars formats` lists what can be written"
         raise UsageError(f"{format.name} can only be read", fix=fix)
-    known = format.options
+
+
+def _check_options(options: Mapping[str, str], who: str, known: Mapping[str, tuple[str, ...]]) -> None:
     for name, value in options.items():
         if value not in known.get(name, ()):
             able = ", ".join(f"{key}={'|'.join(values)}" for key, values in known.items())
-            raise UsageError(f"{format.name} has no option {name}={value}", fix=f"options: {able or 'none'}")
+            raise UsageError(f"{who} has no option {name}={value}", fix=f"options: {able or 'none'}")
 
 
 def _with_size(records: Iterable[ImageRecord], target: Path, problems: Problems) -> Iterator[ImageRecord]:

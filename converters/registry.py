@@ -53,6 +53,13 @@ class Format(NamedTuple):
         found: dict[str, tuple[str, ...]] = getattr(self.load(), "OPTIONS", {})
         return found
 
+    @property
+    def read_options(self) -> dict[str, tuple[str, ...]]:
+        """The same for its `read`; `true` and `false` are given to it as `bool`. No format's `write` has an
+        option of that name, so that the name tells who is meant."""
+        found: dict[str, tuple[str, ...]] = getattr(self.load(), "READ_OPTIONS", {})
+        return found
+
     def has_suffix(self, path: Path) -> bool:
         """Whether a file of that name would be one of this format."""
         return bool(self.suffixes) and path.name.lower().endswith(self.suffixes)

@@ -44,6 +44,7 @@ def as_json() -> list[dict[str, Any]]:
             "outlines": each.holds.outlines,
             "several_rings": each.holds.several_rings,
             "options": each.options,
+            "read_options": each.read_options,
             "note": each.holds.note,
         }
         for each in FORMATS.values()
@@ -99,7 +100,8 @@ def details(format: Format) -> str:
         f"It is {does}. Files: {_files(format)}.{' Images can be embedded.' if format.embeds else ''}",
         f"Outlines: {_OUTLINES[holds.outlines]}. Images without artifacts: {empty or 'none'}.",
         f"Not held: {', '.join(_not_held(holds)) or 'nothing is lost'}.",
-        *(f"Option {key}: {', '.join(values)}." for key, values in format.options.items()),
+        *(f"Option when read, {key}: {', '.join(values)}." for key, values in format.read_options.items()),
+        *(f"Option when written, {key}: {', '.join(values)}." for key, values in format.options.items()),
         *(["", holds.note] if holds.note else []),
         "",
         (format.load().__doc__ or "").strip(),  # written for whoever reads the format, users among them

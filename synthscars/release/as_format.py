@@ -26,6 +26,7 @@ from synthscars.geometry import rings_faults
 from synthscars.images import sha256
 from synthscars.problems import FormatError, Problems, ReleaseError, UsageError
 from synthscars.records import STATUSES, Artifact, ImageRecord
+from synthscars.release.drawn import as_drawn
 from synthscars.release.features import from_row
 from synthscars.release.files import DataFile, EmbeddedImages, RawRow, data_files, detection_files, opened
 from synthscars.release.manifest import MANIFEST_NAME, read_manifest
@@ -46,8 +47,11 @@ HOLDS = everything_but(
     note="Images that share a group still do, but the group has the id of one of them. Images without a "
     "split get one, and none without its file is written. What leaves the image is cut off at its edge. "
     "Answers of several raters must have been merged (`synthscars consensus`); what each of them drew before "
-    "is not carried over.",
+    "is written only where one alone looked. With the option raters=true, what every rater drew is read "
+    "in place of the merged regions.",
 )
+
+READ_OPTIONS = {"raters": ("false", "true")}
 
 # Groups decide which images must not be torn apart, so they are needed until the splits are made.
 _TAKEN = msgspec.structs.replace(HOLDS, image=HOLDS.image | {"group_id"})
@@ -68,8 +72,9 @@ def read(
     """Read a release, or Parquet files of one, split by split; no image is touched, `images` is not needed.
 
     `group_id` and `split` are those of the release. raters: the artifacts are every rater's, before they were
-    merged; an image of which they are not known is reported and left out. Last come the photographs that only
-    the config `detection` has. A row that cannot be read, a second one of an image, and
+    merged (see `as_drawn`); images of which they are not known are left out, and counted for each file
+    (`row.no_raters`). Last come the photographs that only the config `detection` has. A row that cannot be
+    read, a second one of an image, and
     a region that cannot be used are reported with file, image and row or artifact, and left out; regions are
     kept in `extra["release"]`, as are columns that a release does not have. A file that cannot be read is
     reported. Raises `FormatError` if none can.
@@ -130,23 +135,39 @@ def _read_file(file: DataFile, seen: set[str], raters: bool, problems: Problems)
                 f"columns that a release does not have: {', '.join(reader.unread)[:300]}",
                 "only texts and numbers are kept from such columns",
             )
+        unknown: list[str] = []
         for row in reader.rows():
             if isinstance(row, FormatError):
                 where.add("row.unreadable", row.message, "fetch or build the file again")
                 continue
+            if raters and _is_unknown(row):
+                unknown.append(str(row.values.get("image_id"))[:80])
+                continue
             record = _read_row(row, file.split, raters, where, seen)
             if record is not None:
                 yield record
+    if unknown:
+        problems.add(
+            "row.no_raters",
+            f"{len(unknown)} images left out: what each rater drew is not known; first: {unknown[0]}",
+            severity="warning",
+            file=str(file.path),
+            fix="read it without raters=true to get the merged regions",
+            count=len(unknown),
+        )
+
+
+def _is_unknown(row: RawRow) -> bool:
+    """Whether somebody looked at the image, and it is not known what each rater drew."""
+    return row.values.get("rater_artifacts") is None and row.values.get("status") != _UNLABELLED
 
 
 def _read_row(row: RawRow, split: str, raters: bool, where: Where, seen: set[str]) -> ImageRecord | None:
     where = where.at(image=str(row.values.get("image_id"))[:80], region=f"row {row.number}")
-    if raters and row.values.get("rater_artifacts") is None and row.values.get("status") != _UNLABELLED:
-        what = "what each rater drew is not known"
-        where.warn("row.no_raters", what, "read it without raters=true to get the merged regions")
-        return None
     try:
         record = from_row(row.values, split, raters=raters)
+        if raters:
+            record = as_drawn(record, record.artifacts)
     except FormatError as error:
         what = error.message.split(": ", 1)[-1]
         where.add("row.wrong", what, "mend the row, or take it out")
