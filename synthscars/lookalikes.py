@@ -55,8 +55,8 @@ def near_hashes(hashes: Sequence[str], bits: int = HASH_BITS, kinds: Sequence[st
     """Pairs of 64-bit hashes (16 hex digits) that differ by at most `bits`.
 
     Of each hash only those with the `MOST_NEAR` nearest ones after it, and if `kinds` says what each is of,
-    such as a split, of its own kind and of others that many. So the frames of a film make a chain of pairs and
-    not all that there are, which memory would not hold.
+    such as a split, of its own kind and of others that many. So the frames of a film make a chain of pairs,
+    and not all that there are, which memory would not hold.
 
     Hashes of pictures without structure (every row the same: plain, or a plain gradient) are left out: they
     are equal for unrelated pictures. Time grows with the square of their number, but slowly: 30,000 take two

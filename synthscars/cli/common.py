@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from synthscars.problems import Problems, SynthScarsError
+from synthscars.shown import escape_json, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,7 +99,7 @@ def print_json(value: Any) -> None:
         from synthscars.converters.reading import plain
 
         encoded = msgspec.json.encode(plain(msgspec.to_builtins(value)))
-    click.echo(msgspec.json.format(encoded, indent=2).decode())
+    click.echo(escape_json(msgspec.json.format(encoded, indent=2).decode()))
 
 
 @contextmanager
@@ -141,9 +142,10 @@ def show_problems(problems: Problems) -> None:
         # The first digits of an image id are enough for a person; --json has all of them.
         image = problem.image[:12] if re.fullmatch("[0-9a-f]{64}", problem.image) else problem.image
         where = msgspec.structs.replace(problem, image=image).where
-        line.append(f"  {where}: {problem.what}" if where else f"  {problem.what}", style="default")
+        what = f"{where}: {problem.what}" if where else problem.what
+        line.append(f"  {visible(what)}", style="default")
         if problem.fix:
-            line.append(f" → {problem.fix}", style="dim")
+            line.append(f" → {visible(problem.fix)}", style="dim")
         screen.print(line)
     for code, count in shown.items():
         if count > MAX_SHOWN:
@@ -181,8 +183,8 @@ def fail(message: str, fix: str, exit_code: int) -> None:
     """Print an error and end with its exit code."""
     from rich.text import Text
 
-    line = Text("error: ", style="bold red").append(message, style="default")
+    line = Text("error: ", style="bold red").append(visible(message), style="default")
     if fix:
-        line.append(f"\n  → {fix}", style="dim")
+        line.append(f"\n  → {visible(fix)}", style="dim")
     console().print(line)
     sys.exit(exit_code)

@@ -10,6 +10,7 @@ from synthscars.release.configs import config_columns, config_files, config_meta
 from synthscars.release.manifest import Manifest
 from synthscars.release.totals import Totals
 from synthscars.settings import ReleaseSettings
+from synthscars.shown import visible
 
 if TYPE_CHECKING:
     from datasets.info import DatasetInfo
@@ -87,7 +88,7 @@ def front_matter(manifest: Manifest, totals: Totals, settings: ReleaseSettings, 
         language=list(settings.language),
         annotations_creators=list(_creators(manifest, totals, settings)) or None,
         source_datasets=["original"] if "min_iou" in manifest.settings else None,
-        pretty_name=title,
+        pretty_name=visible(title),
         task_categories=_TASKS,
         tags=_TAGS,
         size_categories=[next((name for most, name in _SIZES if count < most), "n>10M")],

@@ -20,6 +20,7 @@ from synthscars.release.manifest import Manifest
 from synthscars.release.markdown import fenced, markdown_line, markdown_table, number
 from synthscars.release.totals import UNKNOWN, Tally, Totals
 from synthscars.settings import ReleaseSettings
+from synthscars.shown import escape_json
 from synthscars.taxonomy import load_taxonomy
 
 _LONGEST_TEXT = 1000
@@ -173,7 +174,7 @@ def example(record: ImageRecord, drawn: tuple[Artifact, ...] | None) -> str:
         if row[name] and len(row[name]) > 1:
             row[name] = [row[name][0], "..."]
     # A run of backticks in a prompt would end the block; in JSON a backtick only stands inside strings.
-    text = _json(_cut(row)).replace("`", "\\u0060")
+    text = escape_json(_json(_cut(row)).replace("`", "\\u0060"))
     return (
         "## Example\n\nOne row as it is stored; long values and metadata are cut short here.\n\n"
         f"```json\n{text}\n```"

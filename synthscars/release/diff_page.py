@@ -22,11 +22,11 @@ from synthscars.release.diff_text import (
     fitting,
     rater_lines,
     schema_lines,
-    short,
     too_low,
 )
 from synthscars.release.features import Row
 from synthscars.release.page import COLOURS, html_text, jpeg_uri, page_head
+from synthscars.shown import short
 
 SIDE = 480
 """Pixels of the longer side of a picture on the page."""

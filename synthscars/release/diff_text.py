@@ -9,6 +9,8 @@ import msgspec
 from synthscars.release.diff_match import Words
 from synthscars.release.diff_model import UNKNOWN, ArtifactChange, FieldChange, ImageChange, Move, ReleaseDiff
 from synthscars.release.markdown import markdown_line, markdown_table
+from synthscars.shown import short as short
+from synthscars.shown import visible as visible
 
 CHANGES_NAME = "CHANGES.md"
 MOST_LINES = 200
@@ -21,10 +23,6 @@ MOST_RATERS = 10
 """Raters of an image whose regions are told of."""
 
 _AROUND = 3
-
-LONGEST = 300
-"""Characters of a value that are shown in a line."""
-
 
 def to_markdown(diff: ReleaseDiff) -> str:
     """The text of `CHANGES.md`: the version, the counts, and every image that changed, up to `MOST_LINES`.
@@ -200,20 +198,3 @@ def _value(value: object) -> str:
 def as_text(value: object) -> str:
     """A value of a field as one text."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def short(text: str, longest: int = LONGEST) -> str:
-    """A text cut to what fits a line, with control characters made visible."""
-    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return visible(shown)
-
-
-def visible(text: str) -> str:
-    """A text without what moves a terminal's cursor or ends a page: control characters as their pictures."""
-    return text.translate(_PICTURES)
-
-
-_PICTURES = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"}
-_PICTURES |= {0x7F: "␡", **dict.fromkeys(range(0x80, 0xA0), "�")}
-# Direction marks could make a reader see the text after them in another order.
-_PICTURES |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")

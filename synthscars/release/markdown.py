@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from synthscars.shown import visible
+
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, escaped: bool = False) -> str:
     """A table in Markdown; escaped: the cells are Markdown already."""
@@ -15,13 +17,14 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, escape
 
 def markdown_line(text: str) -> str:
     """Text for one line of Markdown: no mark-up, no HTML, no line break, no end of a table cell."""
-    line = " ".join(text.split())
+    line = " ".join(visible(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#!|~])", r"\\\1", line)
+    return re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", line)
 
 
 def fenced(text: str, language: str = "") -> str:
     """A block of code that no text can end too early."""
+    text = visible(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.strip()}\n{fence}"

@@ -11,7 +11,7 @@ from html import escape
 
 from PIL import Image
 
-from synthscars.release.diff_text import visible
+from synthscars.shown import visible
 
 COLOURS = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5b616b;--page:#fff;--card:#f5f6f8;--line:#d5d9df;

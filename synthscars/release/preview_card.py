@@ -16,9 +16,9 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from synthscars.release.diff_text import short, visible
 from synthscars.release.page import html_text
 from synthscars.release.preview import Card, is_inside
+from synthscars.shown import short, visible
 
 Env = MutableMapping[str, Any]
 

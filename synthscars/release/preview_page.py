@@ -17,11 +17,11 @@ from synthscars.images import open_image, upright
 from synthscars.problems import ImageError
 from synthscars.records import Artifact
 from synthscars.release.diff_match import usable_rings
-from synthscars.release.diff_text import short
 from synthscars.release.features import Row
 from synthscars.release.page import COLOURS, html_text, jpeg_uri, page_head
 from synthscars.release.preview import Card, Distribution, Source, View
 from synthscars.release.preview_card import card_html, tags_html
+from synthscars.shown import short
 
 SIDE = 192
 """Pixels of the longer side of a picture in a table."""

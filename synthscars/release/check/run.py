@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from synthscars.converters.reading import plain
 from synthscars.converters.registry import FORMATS, detect, format_named
 from synthscars.engine import map_ordered
 from synthscars.problems import FormatError, Problem, Problems, UsageError
@@ -28,6 +29,7 @@ from synthscars.release.check.texts import Corpus
 from synthscars.release.check.viewer import CARD, check_viewer
 from synthscars.release.files import EmbeddedImages, data_files, detection_files
 from synthscars.release.manifest import MANIFEST_NAME, Manifest
+from synthscars.shown import escape_json, visible
 
 CHECKS_NAME = "checks.json"
 
@@ -102,14 +104,14 @@ def check(
     problems.extend(named)
     codes = Counter(problem.code for problem in named)
     return CheckReport(
-        name=source.resolve().name,
+        name=visible(source.resolve().name),
         format=name,
         images=totals.images,
         artifacts=totals.artifacts,
         decoded=totals.decoded,
         splits=dict(sorted(totals.splits.items())),
         codes=dict(sorted(codes.items())),
-        previous=previous.name if previous is not None and totals.drift is not None else "",
+        previous=visible(previous.name) if previous is not None and totals.drift is not None else "",
         drift=drift,
     )
 
@@ -132,7 +134,8 @@ def encode_checks(report: CheckReport, problems: Problems) -> bytes:
         "severities": problems.counts(),
         "problems": problems.to_json(),
     }
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
+    return escape_json(text).encode() + b"\n"
 
 
 class _Totals:
