@@ -26,11 +26,18 @@ _STYLE = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font
 
 @contextmanager
 def plotting() -> Iterator[None]:
-    """Draw in here: the user's own matplotlib settings must not change the bytes. No backend is used."""
+    """Draw in here: the user's own matplotlib settings must not change the bytes. No backend is used.
+
+    Names in scripts that the font does not have are drawn as boxes, without a warning for each letter.
+    """
+    import warnings
+
     import matplotlib
 
     settings: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-    with matplotlib.rc_context(settings | _STYLE):
+    with matplotlib.rc_context(settings | _STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support", UserWarning)
         yield
 
 

@@ -250,8 +250,11 @@ def _responsible(manifest: Manifest, settings: ReleaseSettings, totals: Totals |
             "telling generated images from photographs",
         ],
         "rai:personalSensitiveInformation": [
-            "Image files are the originals, and `generation.raw` holds their metadata as found: they may "
-            "hold names, paths or places.",
+            "Paths, addresses, positions and keys were taken out of texts and of the metadata in the files, "
+            "as far as their form tells them; names in sentences are not found."
+            if "scrubbed" in manifest.settings
+            else "Image files are the originals, and `generation.raw` holds their metadata as found: they "
+            "may hold names, paths or places.",
             "`rater_id` is as the source gave it.",
         ],
         "rai:dataBiases": [

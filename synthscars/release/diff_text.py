@@ -24,6 +24,7 @@ MOST_RATERS = 10
 
 _AROUND = 3
 
+
 def to_markdown(diff: ReleaseDiff) -> str:
     """The text of `CHANGES.md`: the version, the counts, and every image that changed, up to `MOST_LINES`.
 

@@ -50,7 +50,7 @@ def write_figures(
 
     name: of the release, for the titles. A picture of which there is nothing to show is left out.
     """
-    name = " ".join(name.split())[:_LONGEST_NAME]
+    name = _drawable(name)[:_LONGEST_NAME]
     shown = []
     examples = example_sheet(totals.pictures(_MOST_EXAMPLES), picture) if picture else None
     if examples is not None:
@@ -68,6 +68,16 @@ def write_figures(
                 save_png(figure, file)
             shown.append(about)
     return shown
+
+
+def _drawable(name: str) -> str:
+    """The name without signs that the font does not have, which would be boxes; the version is left."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont("DejaVu Sans"))
+    line = " ".join(name.split())
+    kept = "".join(each for each in line if each.isprintable() and font.get_char_index(ord(each)))
+    return " ".join(kept.split())
 
 
 # Plots

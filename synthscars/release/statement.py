@@ -42,11 +42,10 @@ def data_statement(manifest: Manifest, totals: Totals, settings: ReleaseSettings
         "D. How the images came about": [_stated(settings.images, "images"), _made(totals)],
         "E. Text characteristics": [_texts(totals)],
         "F. Recording quality": [
-            "The image files are the originals, byte for byte. Outlines are polygons whose coordinates "
-            "are not rounded.",
+            f"{_files(manifest)} Outlines are polygons whose coordinates are not rounded."
         ],
         "G. Uses and misuse": [_stated(settings.uses, "uses")],
-        "H. Personal data": [_stated(settings.personal_data, "personal_data"), _personal()],
+        "H. Personal data": [_stated(settings.personal_data, "personal_data"), _personal(manifest)],
         "I. Provenance": [_provenance(totals)],
     }
     head = (
@@ -126,11 +125,25 @@ def _texts(totals: Totals) -> str:
     )
 
 
-def _personal() -> str:
+def _files(manifest: Manifest) -> str:
+    if not manifest.scrubbed:
+        return "The image files are the originals, byte for byte."
     return (
-        "Generated pictures may show people who look like real ones. Metadata that generators wrote into the "
-        "files, and `rater_id`, are as they came; `synthscars release check` looks for paths, addresses and "
-        "places in them."
+        f"Of {number(len(manifest.scrubbed), 'image file')} the metadata are without personal data, and the "
+        "pixels as they were; the others are the originals, byte for byte."
+    )
+
+
+def _personal(manifest: Manifest) -> str:
+    people = "Generated pictures may show people who look like real ones."
+    if "scrubbed" in manifest.settings:
+        return (
+            f"{people} What is known by its form (paths, addresses, positions, keys) was taken out of texts "
+            "and of the metadata in the files; a name in a sentence is not found. `rater_id` is as it came."
+        )
+    return (
+        f"{people} Metadata that generators wrote into the files, and `rater_id`, are as they came; "
+        "`synthscars release check` looks for paths, addresses and places in them."
     )
 
 

@@ -1,14 +1,17 @@
 """Figures of the card: only what there is, the same bytes each time, and a text for each."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from folders import folder_bytes
+from matplotlib.figure import Figure
 from PIL import Image
 from releasing import changed, noise_png, sample_record
 
+from synthscars.plotting import layout, plotting, save_png, title
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.release.examples import example_sheet
 from synthscars.release.figures import write_figures
@@ -110,3 +113,23 @@ def test_pictures_lie_beside_each_other_and_what_does_not_decode_is_left_out() -
     assert sheet.width == 1600
     assert sheet.height < 5 * 1000
     assert example_sheet(records[:2], pictures.get) is None
+
+
+def test_a_name_in_another_script_is_left_out_of_the_titles_without_a_warning(tmp_path: Path) -> None:
+    totals, _ = totals_of(6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_figures(tmp_path / "a", "图像 العربية \u202e\x1b 1.0.0", SPLITS, totals)
+        write_figures(tmp_path / "b", "العربية 1.0.0", SPLITS, totals)
+        write_figures(tmp_path / "c", "1.0.0", SPLITS, totals)
+    # Arabic letters are in the font.
+    assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b") != folder_bytes(tmp_path / "c")
+
+
+def test_letters_that_the_font_does_not_have_are_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with plotting():
+            figure = Figure(layout=layout())
+            title(figure.subplots(), "模型", "मॉडल 模型")
+            save_png(figure, io.BytesIO())

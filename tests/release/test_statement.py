@@ -96,3 +96,14 @@ def test_the_guideline_has_the_definitions_of_all_subtypes() -> None:
     assert text.startswith("# How to mark artifacts")
     for subtype in load_taxonomy().subtypes:
         assert f"- **{subtype.name}**: " in text
+
+
+def test_of_a_scrubbed_release_it_is_not_said_that_everything_is_as_it_came() -> None:
+    kept = data_statement(manifest(), totals(), ReleaseSettings())
+    assert "The image files are the originals, byte for byte." in kept
+    assert "are as they came" in kept
+    scrubbed = manifest(settings={"min_iou": 0.5, "scrubbed": True}, scrubbed={"0" * 64: "1" * 64})
+    text = data_statement(scrubbed, totals(), ReleaseSettings())
+    assert "Of 1 image file the metadata are without personal data" in text
+    assert "was taken out of texts" in text
+    assert "are as they came" not in text
