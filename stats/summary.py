@@ -47,6 +47,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     of the image under its artifacts): over images that have any; lengths of `caption`: over images.
 
     area_share_by_category: `area_share` over the artifacts of each category that has any.
+
+    photographs: by split, images that only the config `detection` has; they are in none of the other counts.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, Counts]
     sizes: dict[str, Distribution]
     area_share_by_category: dict[str, Distribution]
+    photographs: dict[str, int] = {}
 
 
 def summarize(source: Path | Tables) -> Summary:
@@ -104,6 +107,7 @@ def summarize(source: Path | Tables) -> Summary:
         area_share_by_category={
             name: found for name in labels.category if (found := by_category.get(name)) is not None
         },
+        photographs={**tables.photographs, ALL: sum(tables.photographs.values())},
     )
 
 

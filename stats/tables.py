@@ -1,12 +1,15 @@
 """A release as two pandas tables, one row per image and one per artifact, read without the images.
 
 Only the columns that are counted are read from the Parquet files, so this takes seconds and little memory for
-a release of any size. Class labels become their names, which stand in the files themselves.
+a release of any size. Class labels become their names, which stand in the files themselves. Counted is the
+config `default`: merged artifacts, not once more what every rater drew (`rater_artifacts`). Photographs that
+nobody annotated, which only the config `detection` has, are a number by split and in no table.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +91,8 @@ class Tables(msgspec.Struct, frozen=True):
 
     artifacts: one row per artifact. `area` in square pixels; `area_share` of the image, in [0, 1]; `rings`
     and `vertices` of its polygons; lengths of `phrase` and `explanation` in characters and words.
+
+    photographs: split → how many images only the config `detection` has.
     """
 
     name: str
@@ -96,6 +101,7 @@ class Tables(msgspec.Struct, frozen=True):
     labels: Labels
     images: pd.DataFrame
     artifacts: pd.DataFrame
+    photographs: dict[str, int] = {}
 
 
 def read_tables(folder: Path) -> Tables:
@@ -104,7 +110,7 @@ def read_tables(folder: Path) -> Tables:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = sorted(folder.glob("data/*.parquet"), key=lambda path: (_split_order(path), path.name))
+    files = sorted(folder.glob("data/*.parquet"), key=lambda path: (_order(_split(path)), path.name))
     if not files:
         raise ReleaseError(
             f"{folder} is not a release: it has no data/*.parquet",
@@ -124,6 +130,9 @@ def read_tables(folder: Path) -> Tables:
             raise ReleaseError(
                 f"{path} is not a file of a release: {error!r}", fix="build the release again"
             ) from error
+    photographs: Counter[str] = Counter()
+    for path in sorted(folder.glob("detection/*.parquet")):
+        photographs[_split(path)] += _rows(path)
     name, version = _identity(folder)
     return Tables(
         name=name,
@@ -132,15 +141,27 @@ def read_tables(folder: Path) -> Tables:
         labels=labels,
         images=pd.DataFrame(images, columns=list(_IMAGE_COLUMNS)),
         artifacts=pd.DataFrame(artifacts, columns=list(_ARTIFACT_COLUMNS)),
+        photographs={split: photographs[split] for split in sorted(photographs, key=_order)},
     )
+
+
+def _rows(path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise ReleaseError(
+            f"{path} is not a file of a release: {error!r}", fix="build the release again"
+        ) from error
 
 
 def _split(path: Path) -> str:
     return path.name.split("-", 1)[0]
 
 
-def _split_order(path: Path) -> int:
-    split = _split(path)
+def _order(split: str) -> int:
     return _SPLITS.index(split) if split in _SPLITS else len(_SPLITS)
 
 

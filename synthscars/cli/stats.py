@@ -103,6 +103,9 @@ def _tables(summary: Summary) -> list[Table]:
     for split in splits:
         totals.add_column(split, justify="right")
     totals.add_row("images", *(f"{summary.images[split]:,}" for split in splits), style="bold")
+    if summary.photographs["all"]:
+        others = (f"{summary.photographs.get(split, 0):,}" for split in splits)
+        totals.add_row("photographs nobody annotated", *others)
     for name in ("status", "content_type", "generator"):
         _add_counts(totals, summary, name, splits)
     totals.add_section()

@@ -1,12 +1,24 @@
+import re
+import shutil
 import statistics
 from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 import shapely
-from releasing import changed, filled_workspace, noise_png, replace_records, sample_record
+from click.testing import CliRunner
+from releasing import (
+    changed,
+    filled_workspace,
+    noise_png,
+    raters_workspace,
+    replace_records,
+    sample_record,
+)
 
+from synthscars.cli import main
 from synthscars.problems import Problems, ReleaseError
 from synthscars.records import Artifact
 from synthscars.release import build_release, read_manifest
@@ -181,3 +193,55 @@ def test_unknown_categories_are_counted_as_unknown(tmp_path: Path) -> None:
     found = summarize(workspace.release_dir("1.0.0"))
     assert found.counts["category"]["unknown"]["all"] == found.artifacts["all"] == 12
     assert found.counts["category"]["physics"]["all"] == 0
+
+
+def test_what_raters_drew_and_photographs_that_nobody_annotated_are_counted_once_and_apart(
+    tmp_path: Path,
+) -> None:
+    workspace = raters_workspace(tmp_path / "w", 12, merged=0, photographs=5)
+    build_release(workspace, "1.0.0", Problems())
+    folder = workspace.release_dir("1.0.0")
+    summary = summarize(folder)
+    manifest = read_manifest(folder)
+    assert summary.images == {
+        **Counter(each.split for each in manifest.images.values()),
+        "all": len(manifest.images),
+    }
+    assert summary.counts["origin"] == {"synthetic": summary.images}
+    (plain, drawn) = (
+        sum(len(row[column] or ()) for path in (folder / "data").iterdir() for row in rows(path, column))
+        for column in ("artifacts", "rater_artifacts")
+    )
+    assert summary.artifacts["all"] == plain < drawn
+    assert {name: each["all"] for name, each in summary.counts["rater"].items()} == dict.fromkeys(
+        ("anna", "ben", "carla"), len(manifest.images)
+    )
+    apart = Counter(each.split for each in manifest.detection_images.values())
+    assert summary.photographs == {**apart, "all": 5}
+    shown = CliRunner().invoke(main, ["stats", str(folder), "--output", str(tmp_path / "out")]).stdout
+    (line,) = [line for line in shown.splitlines() if "photographs nobody annotated" in line]
+    assert re.findall(r"\d+", line) == [*(str(apart[split]) for split in list(summary.images)[:-1]), "5"]
+
+
+def test_shards_of_any_version_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+    before = summarize(workspace.release_dir("1.0.0"))
+    folder = tmp_path / "r"
+    shutil.copytree(workspace.release_dir("1.0.0"), folder)
+    (path,) = (folder / "data").glob("train-*.parquet")
+    table = pq.read_table(path)
+    path.unlink()
+    for number, part in enumerate((table.slice(0, 7), table.slice(7))):
+        pq.write_table(part, folder / f"data/train-{number:05d}-of-00002.parquet")
+    assert summarize(folder).counts == before.counts
+
+
+def test_a_damaged_file_of_photographs_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(workspace.release_dir("1.0.0"), tmp_path / "r")
+    (tmp_path / "r/detection").mkdir()
+    (tmp_path / "r/detection/train-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ReleaseError, match=r"detection/train-00000\.parquet is not a file of a release"):
+        summarize(tmp_path / "r")
+
+
+def rows(path: Path, column: str) -> list[dict[str, list[object] | None]]:
+    return pq.read_table(path, columns=[column]).to_pylist()
