@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -73,7 +73,7 @@ def building_folder(parent: Path) -> Path:
 def take_name(folder: Path, path: Path, *, replace: bool) -> None:
     """Give a complete folder its name, `replace` as in `atomic_folder`; its files must have been synced."""
     for inner, _, _ in os.walk(folder, topdown=False):
-        _sync_folder(Path(inner))
+        sync_folder(Path(inner))
     if path.exists() and not replace:
         raise WorkspaceError(f"{path} exists already", fix="choose another name, or remove it first")
     aside = path.with_name(_REPLACED + path.name)
@@ -82,7 +82,7 @@ def take_name(folder: Path, path: Path, *, replace: bool) -> None:
             # No portable call swaps two folders.
             path.rename(aside)
         folder.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         if replace:
             _settle(aside, path)
@@ -126,11 +126,11 @@ def _make_folder(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    # A new name survives a power cut only once its folder is on disk.
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -359,7 +359,13 @@ def test_a_name_that_may_mean_two_things_is_refused(tmp_path: Path, monkeypatch:
 
 
 def test_passwords_in_urls_are_not_shown() -> None:
-    assert parse_target("ftp://me:secret@host/x?sign=secret").shown == "ftp://host/x"
+    target = parse_target("ftp://me:s%40cret@host/x")
+    assert target.shown == "ftp://host/x"
+    said = target.redact("530 s@cret at ftp://me:s%40cret@host/x/y and http://mirror/z?sign=abc\x1b[2J")
+    assert said == "530 … at ftp://host/x/y and http://mirror/z"
+    with pytest.raises(UsageError) as error:
+        parse_target("https://host/x?sign=secret")
+    assert "secret" not in f"{error.value.message}{error.value.fix}"
 
 
 def test_a_file_system_that_nobody_knows_is_a_clear_error(releases: tuple[Path, Path]) -> None:

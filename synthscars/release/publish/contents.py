@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 import msgspec
 
 from synthscars.problems import ReleaseError
+from synthscars.release.deprecate import DEPRECATIONS_NAME
 from synthscars.release.manifest import MANIFEST_NAME
 from synthscars.workspace import is_version
 
@@ -34,6 +34,7 @@ _OURS = (
     MANIFEST_NAME,
 )
 _DATA_FOLDERS = ("data", "detection")
+_LONGEST_VERSION = 40
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
 _LONGEST = 200
 
@@ -59,7 +60,7 @@ def parse_manifest(data: bytes, where: str) -> Listing:
     no release has."""
     listing = _decoded(data, where)
     for file in listing.files:
-        if not file.path.endswith(".parquet") or "/" not in file.path:
+        if not file.path.endswith(".parquet") or file.path.count("/") != 1:
             raise ReleaseError(f"{where}: {file.path!r:.80} is no name of a shard", fix=_UNTRUSTED)
     return listing
 
@@ -81,15 +82,16 @@ def _decoded(data: bytes, where: str) -> Listing:
         listing = msgspec.json.decode(data, type=Listing)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReleaseError(f"{where}: {error}", fix="build or fetch the release again") from error
-    if not is_version(listing.version):
+    if not is_usable_version(listing.version):
         raise ReleaseError(f"{where}: {listing.version!r:.40} is not a version", fix=_UNTRUSTED)
     if len(listing.files) > MOST_FILES:
         raise ReleaseError(f"{where} names {len(listing.files)} files", fix=_UNTRUSTED)
     seen: set[str] = set()
+    folders = {file.path.rpartition("/")[0].casefold() for file in listing.files}
     for file in listing.files:
         if not is_safe(file.path):
             raise ReleaseError(f"{where}: {file.path!r:.80} is not a path within a release", fix=_UNTRUSTED)
-        if file.path.casefold() in seen:
+        if file.path.casefold() in seen or file.path.casefold() in folders:
             raise ReleaseError(f"{where} names {file.path} twice", fix=_UNTRUSTED)
         seen.add(file.path.casefold())
         if file.bytes < 0 or re.fullmatch("[0-9a-f]{64}", file.sha256) is None:
@@ -109,7 +111,7 @@ def is_safe(path: str) -> bool:
     return (
         len(path) <= _LONGEST
         and all(_NAME.fullmatch(part) and not part.endswith(".") for part in parts)
-        and not any(PurePosixPath(part).stem.upper() in _DEVICES for part in parts)
+        and not any(part.split(".")[0].upper() in _DEVICES for part in parts)
     )
 
 
@@ -122,9 +124,31 @@ _DEVICES = {
 }
 
 
+def is_usable_version(version: str) -> bool:
+    """Whether this is a version, and short enough to be a name: what others publish is not trusted."""
+    return len(version) <= _LONGEST_VERSION and is_version(version)
+
+
+def printable(text: str) -> str:
+    """The text without what would move the cursor of a terminal, or colour it."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def is_sent(path: str) -> bool:
+    """Whether a file beside the shards is published. Stricter than `is_companion`: what `release build`
+    makes, texts, a licence and a citation, but no other JSON file, which may be somebody's credentials."""
+    folder, _, name = path.rpartition("/")
+    if folder:
+        return is_companion(path) and name.endswith(_PICTURES)
+    return is_companion(path) and (not name.endswith(".json") or name in _OURS)
+
+
+_PICTURES = (".jpg", ".png", ".svg", ".webp")
+
+
 def is_companion(path: str) -> bool:
-    """Whether a file that is no shard belongs to a release and is published with it."""
-    if not is_safe(path) or path == FILES_NAME:
+    """Whether a file that is no shard belongs to a release that somebody published."""
+    if not is_safe(path) or path in (FILES_NAME, DEPRECATIONS_NAME):
         return False
     folder, _, name = path.rpartition("/")
     if folder:

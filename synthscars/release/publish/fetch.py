@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from synthscars.files import take_name
 from synthscars.problems import Problems, ReleaseError
 from synthscars.release.manifest import MANIFEST_NAME, version_key, versions
 from synthscars.release.publish.contents import (
@@ -121,13 +123,12 @@ def get_release(
     `ReleaseError` if there is no such version, if another release has that name here, or if a file is not
     what the manifest says: each is then in `problems`.
     """
-    from filelock import FileLock
-
     source = open_source(target, endpoint=endpoint, token=token)
     chosen = _choose(source.versions(), version, target)
     staging = parent / f"{STAGING}{chosen.version}"
-    staging.mkdir(parents=True, exist_ok=True)
-    with FileLock(parent / f"{STAGING}{chosen.version}.lock"):
+    parent.mkdir(parents=True, exist_ok=True)
+    with _alone(parent / f"{STAGING}{chosen.version}.lock"):
+        staging.mkdir(exist_ok=True)
         release = staging / "release"
         offered = source.files(chosen)
         manifest = _fetch_manifest(source, chosen, offered, staging, target)
@@ -138,15 +139,26 @@ def get_release(
         if final.exists():
             report = _there_already(final, manifest, wanted, chosen, target)
         else:
-            _room(parent, wanted, release)
+            _room(parent, wanted, staging)
             report = _fetch_all(source, chosen, wanted, staging, parent, problems, progress)
-            for folder, _, _ in os.walk(release, topdown=False):
-                _sync(Path(folder))
-            release.rename(final)
-            _sync(parent)
+            take_name(release, final, replace=False)
         shutil.rmtree(staging)
-    (parent / f"{STAGING}{chosen.version}.lock").unlink(missing_ok=True)
     return report
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+            if os.name == "posix":  # elsewhere, a file that is open cannot go
+                lock.unlink(missing_ok=True)
+    except Timeout:
+        raise ReleaseError(
+            f"another process gets this version into {lock.parent}", fix="wait until it is done"
+        ) from None
 
 
 def _choose(known: list[PublishedVersion], version: str | None, target: Target) -> PublishedVersion:
@@ -176,6 +188,7 @@ def _fetch_manifest(
             found.unlink()
             raise ReleaseError(f"{MANIFEST_NAME} did not arrive whole", fix="run the same command again")
         path.parent.mkdir(exist_ok=True)
+        _sync_file(found)
         found.replace(path)
     return path
 
@@ -221,8 +234,15 @@ def _there_already(
     return GetReport(chosen.version, final, len(wanted), 0, 0, unchanged=True)
 
 
-def _room(parent: Path, wanted: list[Expected], release: Path) -> None:
-    needed = sum(file.bytes for file in wanted if not (release / file.path).exists())
+def _room(parent: Path, wanted: list[Expected], staging: Path) -> None:
+    """Raises `ReleaseError` if what must come over the line does not fit: all but what is here."""
+    here = _here(parent)
+    needed = sum(
+        file.bytes
+        for file in wanted
+        if not (staging / "release" / file.path).exists() and (file.sha256, file.bytes) not in here
+    )
+    needed -= sum(path.stat().st_size for path in (staging / "download").rglob("*") if path.is_file())
     free = shutil.disk_usage(parent).free
     if needed > free:
         raise ReleaseError(
@@ -278,8 +298,7 @@ def _fetched(source: Source, chosen: PublishedVersion, file: Expected, staging: 
     for _ in range(_TRIES):
         found = source.fetch(chosen, file, staging)
         if file.is_in(found):
-            with found.open("rb+") as written:
-                os.fsync(written.fileno())
+            _sync_file(found)
             found.replace(path)
             return True
         found.unlink(missing_ok=True)  # or the next try would go on from it
@@ -308,6 +327,8 @@ def _linked(file: Expected, here: dict[tuple[str, int], Path], path: Path) -> bo
         os.link(same, path)
     except OSError:
         shutil.copyfile(same, path)
+        _sync_file(path)
+        return file.is_in(path)
     return True
 
 
@@ -318,13 +339,9 @@ def _remove_others(release: Path, wanted: set[str]) -> None:
             path.unlink()
 
 
-def _sync(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
 
 
 # Where from
@@ -342,7 +359,7 @@ class _HubSource:
         return {path: _expected(file) for path, file in found.items()}
 
     def fetch(self, version: PublishedVersion, file: Expected, staging: Path) -> Path:
-        return self._hub.download(file.path, version.revision, staging / "download")
+        return self._hub.download(file.path, version.revision, staging / "download", file.bytes)
 
 
 def _expected(file: HubFile) -> Expected:

@@ -5,8 +5,9 @@ What is asked for over HTTP is written down in docs/hub-contract.md.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,13 +17,21 @@ import msgspec
 
 from synthscars.problems import ReleaseError
 from synthscars.release.manifest import MANIFEST_NAME, version_key
-from synthscars.release.publish.contents import MOST_COMPANION_BYTES, Listing, parse_manifest
-from synthscars.workspace import is_version
+from synthscars.release.publish.contents import (
+    MOST_COMPANION_BYTES,
+    Listing,
+    is_usable_version,
+    parse_manifest,
+    printable,
+)
+from synthscars.release.publish.targets import without_secrets
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MAIN = "main"
+_PATIENCE = 300.0
+"""Seconds in which something must come from the Hub or go there."""
 _AGAIN = "run the same command again: what has arrived is not sent again"
 _LOG_IN = "set HF_TOKEN to a token with write access, or run `hf auth login`"
 
@@ -64,7 +73,7 @@ class Refs(msgspec.Struct, frozen=True):
     def versions(self) -> dict[str, str]:
         """Published versions (tags such as `v1.0.0`) and their commits, oldest first."""
         named = {tag[1:]: commit for tag, commit in self.tags.items() if tag.startswith("v")}
-        return {name: named[name] for name in sorted(filter(is_version, named), key=version_key)}
+        return {name: named[name] for name in sorted(filter(is_usable_version, named), key=version_key)}
 
 
 class HubRepository:
@@ -78,6 +87,7 @@ class HubRepository:
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()  # ours counts the release's files
+        _tame_the_client()
         self.name = name
         self._token = token or get_token()
         self.api: HfApi = HfApi(endpoint=endpoint, token=self._token or False, library_name="synthscars")
@@ -85,11 +95,14 @@ class HubRepository:
     @property
     def url(self) -> str:
         """The page of the repository."""
-        return f"{self.api.endpoint}/datasets/{self.name}"
+        return without_secrets(f"{self.api.endpoint}/datasets/{self.name}")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn whatever the client raises within the block into a `HubError` without any secret in it."""
+        """Turn whatever the client raises within the block into a `HubError` without any secret in it.
+
+        That is any exception: an answer that is not as it should be ends in whatever comes of it.
+        """
         from huggingface_hub.errors import HfHubHTTPError
 
         transport: Any = HfHubHTTPError.__mro__[1]  # the base of the HTTP library's own errors
@@ -97,7 +110,7 @@ class HubRepository:
             yield
         except ReleaseError:
             raise
-        except (OSError, RuntimeError, ValueError, transport) as error:
+        except Exception as error:
             cause: BaseException = error
             while type(cause) is RuntimeError and cause.__cause__ is not None:
                 cause = cause.__cause__  # "Error while uploading", from an error that says why
@@ -107,6 +120,7 @@ class HubRepository:
 
     def _explained(self, error: BaseException) -> HubError:
         from huggingface_hub import errors
+        from huggingface_hub.errors import HfHubHTTPError
 
         where = f"hf://datasets/{self.name}"
         response = getattr(error, "response", None)
@@ -159,16 +173,16 @@ class HubRepository:
             )
         kind = type(error).__name__
         text = self.redact(str(error))
-        return HubError(
-            f"{where}: {text or kind}", fix=_AGAIN, passing=not isinstance(error, ValueError | RuntimeError)
-        )
+        if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
+            text = f"it does not answer as a Hub does ({kind}: {text})"
+        passing = isinstance(error, OSError | HfHubHTTPError.__mro__[1])
+        return HubError(f"{where}: {text or kind}", fix=_AGAIN, passing=passing)
 
     def redact(self, text: str) -> str:
         """One line of what the Hub or its client said, without the token and signed addresses."""
         if self._token:
             text = text.replace(self._token, "…")
-        text = re.sub(r"(https?://[^\s?#]+)[?#]\S*", r"\1", text)
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+        return without_secrets(text)
 
     # What is there
 
@@ -187,6 +201,9 @@ class HubRepository:
         with self.errors():
             found = self.api.list_repo_refs(self.name, repo_type="dataset", include_pull_requests=True)
         pulls = found.pull_requests or []
+        for ref in (*found.branches, *found.tags, *pulls):
+            if not re.fullmatch("[0-9a-f]{40,64}", str(ref.target_commit)):
+                raise HubError(f"{self.url} answers with refs that are none", fix="look at HF_ENDPOINT")
         return Refs(
             {ref.name: ref.target_commit for ref in found.branches},
             {ref.name: ref.target_commit for ref in found.tags},
@@ -212,9 +229,25 @@ class HubRepository:
                 if isinstance(entry, RepoFile)
             }
 
-    def download(self, path: str, revision: str, folder: Path) -> Path:
-        """Fetch one file into `folder`, going on where an earlier attempt stopped. The caller verifies it."""
+    def download(
+        self, path: str, revision: str, folder: Path, most: int, moved: Callable[[int], None] | None = None
+    ) -> Path:
+        """Fetch one file into `folder`, going on where an earlier attempt stopped. The caller verifies it.
+
+        Takes no more than `most` bytes, whatever the server sends. moved: called with bytes as they come.
+        """
         from huggingface_hub import hf_hub_download
+
+        where = f"hf://datasets/{self.name}"
+
+        def count(total: int) -> None:
+            if total > most:
+                raise HubError(
+                    f"{where}: {printable(path)} has more than the {most:,} bytes that are said of it",
+                    fix="tell who published it",
+                )
+            if moved is not None:
+                moved(total)
 
         with self.errors():
             return Path(
@@ -226,6 +259,7 @@ class HubRepository:
                     local_dir=folder,
                     endpoint=self.api.endpoint,
                     token=self._token or False,
+                    tqdm_class=_counting(count),
                 )
             )
 
@@ -235,11 +269,47 @@ class HubRepository:
         if entry is None or entry.bytes > MOST_COMPANION_BYTES:
             return None
         with TemporaryDirectory() as folder:
-            data = self.download(MANIFEST_NAME, revision, Path(folder)).read_bytes()
+            data = self.download(MANIFEST_NAME, revision, Path(folder), entry.bytes).read_bytes()
         try:
             return parse_manifest(data, f"{self.name}/{MANIFEST_NAME}")
         except ReleaseError:
             return None
+
+
+def _counting(count: Callable[[int], None]) -> type[Any]:
+    """What the client takes for a bar: tells how many bytes of a file have come, before they are written."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Counting(tqdm):  # type: ignore[misc, unused-ignore]
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **{**more, "disable": True})
+            self.come = int(more.get("initial") or 0)
+            # Over Xet, there is a second bar, and it counts compressed bytes.
+            self.plain = more.get("name") == "huggingface_hub.http_get"
+
+        def update(self, n: float | None = 1) -> None:
+            self.come += int(n or 0)
+            if self.plain:
+                count(self.come)
+
+    return Counting
+
+
+def _tame_the_client() -> None:
+    """Let the client of `huggingface_hub` wait for minutes and not for ever, and log no signed addresses."""
+    from huggingface_hub.utils import get_session
+
+    session: Any = get_session()
+    if session.timeout.read is None:  # else somebody chose one
+        session.timeout = _PATIENCE
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        if _without_secrets not in handler.filters:
+            handler.addFilter(_without_secrets)
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
 
 
 def _because(said: str) -> str:

@@ -31,12 +31,12 @@ from synthscars.release.publish.contents import (
     FileOf,
     Listing,
     encode_files,
+    is_usable_version,
     parse_files,
 )
 from synthscars.release.publish.send import Change, Counter, Options, Plan, Progress, PublishReport
 from synthscars.release.publish.targets import Target
 from synthscars.release.publish.whole import Whole
-from synthscars.workspace import is_version
 
 INDEX_NAME = "releases.json"
 UPLOADING_NAME = "uploading.json"
@@ -47,14 +47,15 @@ def reaching(target: Target) -> Iterator[None]:
     """Turn whatever a file system raises in the block into a `ReleaseError`: each has errors of its own."""
     try:
         yield
-    except (SynthScarsError, KeyboardInterrupt):
+    except SynthScarsError:
         raise
     except Exception as error:
-        text = " ".join(str(error).replace(target.location, target.shown).split())[:300]
+        if target.kind == "folder" and isinstance(error, OSError):
+            raise  # it says what is wrong with which file
         raise ReleaseError(
-            f"{target.shown}: {text or type(error).__name__}",
+            f"{target.shown}: {target.redact(str(error)) or type(error).__name__}",
             fix="look at the address, its credentials and the room there; then run the same command again",
-        ) from error
+        ) from None  # its text may hold passwords and signed addresses
 
 
 class IndexEntry(msgspec.Struct, frozen=True):
@@ -81,15 +82,18 @@ class Place:
         import fsspec  # type: ignore[import-untyped, unused-ignore]
 
         self.target = target
-        location = (
-            target.location if target.kind == "bucket" else str(Path(target.location).expanduser().resolve())
-        )
+        if target.kind == "folder":
+            # Not by its name: one with "::" would be taken for a chain of addresses.
+            self.fs = fsspec.filesystem("file")
+            self.root = Path(target.location).expanduser().resolve().as_posix()
+            return
         try:
-            self.fs, root = fsspec.core.url_to_fs(location)
+            self.fs, root = fsspec.core.url_to_fs(target.location)
         except ImportError as error:
             raise ReleaseError(f"{target.shown}: {error}", fix="install what it names") from error
         except ValueError as error:
-            raise UsageError(f"{target.shown}: {error}", fix="look at the start of the URL") from error
+            text = target.redact(str(error))
+            raise UsageError(f"{target.shown}: {text}", fix="look at the start of the URL") from None
         self.root = str(root).rstrip("/")
 
     def at(self, path: str) -> str:
@@ -126,7 +130,7 @@ class Place:
             ]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(filter(is_version, names), key=version_key)
+        return sorted(filter(is_usable_version, names), key=version_key)
 
     def listing(self, version: str) -> Listing | None:
         """What a whole version consists of, `None` if it is not there or not whole."""
@@ -152,7 +156,7 @@ class Place:
             raise ReleaseError(
                 f"{self.target.shown}/{INDEX_NAME}: {error}", fix="publish there again"
             ) from error
-        if not all(is_version(version) for version in (*index.versions, index.latest)):
+        if not all(is_usable_version(version) for version in (*index.versions, index.latest)):
             raise ReleaseError(
                 f"{self.target.shown}/{INDEX_NAME} names what is no version", fix="publish there again"
             )
@@ -172,6 +176,7 @@ class Place:
 
 
 _MOST_INDEX = 64 * 2**20
+_TRIES = 4
 
 
 def publish_to_place(
@@ -192,6 +197,8 @@ def _publish(whole: Whole, target: Target, options: Options, progress: Progress 
         raise ReleaseError(
             f"{url} is there with other content", fix="published versions do not change: build the next one"
         )
+    if there is None:
+        _refuse_foreign(place, whole, url)
     known = _known(place, whole)
     plan = _plan(place, whole, known, encoded, done=there is not None)
     index = place.read(INDEX_NAME, _MOST_INDEX)
@@ -233,7 +240,7 @@ def _plan(
             copy.append(Change(path, file.bytes, source))
         else:
             add.append(Change(path, file.bytes))
-    delete = [] if done else [Change(path, 0) for path in _strangers(place, whole)]
+    delete = [] if done else [Change(path, 0) for path in _strangers(place, whole, arriving=arriving)]
     return Plan(tuple(add), tuple(copy), tuple(keep), tuple(delete))
 
 
@@ -242,17 +249,32 @@ def _order(path: str) -> tuple[int, str]:
     return ((CARD_NAME, MANIFEST_NAME).index(path) + 1 if path in (CARD_NAME, MANIFEST_NAME) else 0, path)
 
 
-def _strangers(place: Place, whole: Whole) -> Iterator[str]:
-    """What another, unfinished release of this version has left."""
-    start = place.at(whole.version) + "/"
+def _found(place: Place, version: str) -> list[str]:
+    """What the folder of a version has, whole or not."""
+    start = place.at(version) + "/"
+    place.fs.invalidate_cache()
     try:
-        found = place.fs.find(place.at(whole.version))
+        found = place.fs.find(place.at(version))
     except (FileNotFoundError, NotADirectoryError):
-        return
-    for path in sorted(found):
-        name = path.removeprefix(start)
-        if path.startswith(start) and name not in whole.files and name != UPLOADING_NAME:
+        return []
+    return [path.removeprefix(start) for path in sorted(found) if path.startswith(start)]
+
+
+def _strangers(place: Place, whole: Whole, *, arriving: bool) -> Iterator[str]:
+    """What another, unfinished release of this version has left: all that is there, unless it is ours."""
+    for name in _found(place, whole.version):
+        if name != UPLOADING_NAME and not (arriving and name in whole.files):
             yield name
+
+
+def _refuse_foreign(place: Place, whole: Whole, url: str) -> None:
+    """Whatever has the version's name and was not begun by us is not ours to replace."""
+    found = _found(place, whole.version)
+    if found and (place.target.kind == "folder" or UPLOADING_NAME not in found):
+        raise ReleaseError(
+            f"{url} has {found[0]}, which no release was published with",
+            fix="move what is there away, or publish to another place",
+        )
 
 
 # A local folder
@@ -266,7 +288,7 @@ def _fill_folder(
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / ".lock"):
         remove_temporary(root)
-        if not (root / whole.version / FILES_NAME).exists():
+        if not _is_whole(place, whole, encoded):
             sources = {change.path: root / change.source for change in plan.copy}
             with atomic_folder(root / whole.version) as folder:
                 for path, file in whole.files.items():
@@ -313,7 +335,7 @@ def _sha256(path: Path) -> str:
 def _fill_bucket(place: Place, whole: Whole, plan: Plan, encoded: bytes, counter: Counter) -> None:
     version = whole.version
     uploading = f"{version}/{UPLOADING_NAME}"
-    if place.size(f"{version}/{FILES_NAME}") is None:
+    if not _is_whole(place, whole, encoded):
         # What is there of another release goes before ours is announced, or it might be taken for ours.
         for change in plan.delete:
             place.fs.rm_file(place.at(f"{version}/{change.path}"))
@@ -329,10 +351,31 @@ def _fill_bucket(place: Place, whole: Whole, plan: Plan, encoded: bytes, counter
                     f"{place.target.shown}/{version}/{path} did not arrive whole",
                     fix="run the same command again",
                 )
+        if place.read(uploading, _MOST_INDEX) != encoded:
+            raise ReleaseError(
+                f"somebody else publishes {place.target.shown}/{version} at the same time",
+                fix="agree who does; then run the same command again",
+            )
         _write(place, f"{version}/{FILES_NAME}", encoded)
     if place.size(uploading) is not None:
         place.fs.rm_file(place.at(uploading))
-    _write(place, INDEX_NAME, place.new_index(whole.listing.name))
+    for _ in range(_TRIES):
+        index = place.new_index(whole.listing.name)
+        if place.read(INDEX_NAME, _MOST_INDEX) == index:
+            break  # also if somebody published another version while we wrote
+        _write(place, INDEX_NAME, index)
+
+
+def _is_whole(place: Place, whole: Whole, encoded: bytes) -> bool:
+    """Whether the version is there by now. Raises `ReleaseError` if somebody published another one of that
+    name since it was planned."""
+    there = place.read(f"{whole.version}/{FILES_NAME}", _MOST_INDEX)
+    if there is not None and there != encoded:
+        raise ReleaseError(
+            f"{place.target.shown}/{whole.version} was published by somebody else in the meantime",
+            fix="published versions do not change: build the next one",
+        )
+    return there is not None
 
 
 def _upload(place: Place, whole: Whole, path: str, source: str) -> None:
@@ -343,7 +386,11 @@ def _upload(place: Place, whole: Whole, path: str, source: str) -> None:
             return
         except NotImplementedError:
             pass  # it cannot copy on its side
-    _with_folder(place, target, lambda: place.fs.put_file(str(whole.folder / path), target))
+    original = whole.folder / path
+    _with_folder(place, target, lambda: place.fs.put_file(str(original), target))
+    if _sha256(original) != whole.files[path].sha256:
+        place.fs.rm_file(target)  # or the next run would take it for what it should be
+        raise ReleaseError(f"{path} changed while it was sent", fix="leave it alone, and run it again")
 
 
 def _write(place: Place, path: str, data: bytes) -> None:

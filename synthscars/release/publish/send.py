@@ -11,6 +11,7 @@ from synthscars.problems import Problem, Problems, ReleaseError, UsageError
 from synthscars.release.publish.contents import FileOf
 from synthscars.release.publish.targets import Target
 from synthscars.release.publish.whole import Whole, read_whole
+from synthscars.workspace import is_version
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -122,6 +123,10 @@ def publish_release(
 def _check_options(target: Target, options: Options) -> None:
     if options.pull_request and options.branch:
         raise UsageError("a pull request makes its own branch", fix="leave out --branch or --pr")
+    if is_version(options.branch.removeprefix("v")) or options.branch.startswith("refs/"):
+        raise UsageError(
+            f"a branch {options.branch} would be taken for something else", fix="name it such as v1.0"
+        )
     if options.tag_only and (options.pull_request or not options.tag):
         raise UsageError("--tag-only sets the tag and nothing else", fix="leave out --pr and --no-tag")
     if options.private and not options.create:

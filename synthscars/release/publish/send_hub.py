@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synthscars.problems import Problems, ReleaseError
 from synthscars.release.manifest import version_key
-from synthscars.release.publish.contents import CARD_NAME, is_ours
+from synthscars.release.publish.contents import CARD_NAME, is_ours, printable
 from synthscars.release.publish.hub import MAIN, HubError, HubFile, HubRepository, NoRepository, Refs
 from synthscars.release.publish.send import Change, Counter, Options, Plan, Progress, PublishReport
 from synthscars.release.publish.targets import Target
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
 _TRIES = 4
+_SMALL = 10_000_000
+"""Larger files never go with the commit itself."""
 _AT_ONCE = 4
 """Files that are sent together: enough to use the line, few enough that progress is seen."""
 
@@ -49,7 +52,7 @@ def publish_to_hub(
         return _tag_only(hub, refs, whole, target, options)
     if options.pull_request:
         return _propose(hub, whole, target, problems, options, progress, tagged=tagged)
-    return _commit(hub, whole, target, problems, options, progress, tagged=tagged)
+    return _commit(hub, whole, target, problems, options, progress)
 
 
 def _ready(hub: HubRepository, options: Options) -> Refs | None:
@@ -81,9 +84,10 @@ def _tagged(hub: HubRepository, refs: Refs, whole: Whole) -> str:
         plan = _plan(hub, commit, whole).plan
         if plan.changes:
             others = [change.path for change in (*plan.add, *plan.copy, *plan.delete)]
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise ReleaseError(
                 f"hf://datasets/{hub.name} has a v{whole.version} with other content "
-                f"({', '.join(others[:3])}{f' and {len(others) - 3} more' if len(others) > 3 else ''})",
+                f"({printable(', '.join(others[:3]))}{more})",
                 fix="published versions do not change: build the next one",
             )
     return commit
@@ -127,14 +131,14 @@ def _commit(
     problems: Problems,
     options: Options,
     progress: Progress | None,
-    *,
-    tagged: str,
 ) -> PublishReport:
     branch = options.branch or MAIN
     tag = f"v{whole.version}"
     for attempt in range(_TRIES):
         refs = hub.refs()
-        head = refs.branches.get(branch, "") or _start(refs, whole.version)
+        # Each time anew: somebody else may have published this version since.
+        tagged = _tagged(hub, refs, whole)
+        head = refs.branches.get(branch, "") or _start(hub, refs, whole.version)
         state = _plan(hub, head, whole)
         if tagged and (not state.plan.changes or not _older(state.version, whole.version)):
             plan = Plan(keep=tuple(Change(path, file.bytes) for path, file in whole.files.items()))
@@ -166,10 +170,16 @@ def _commit(
     return PublishReport(target.shown, whole.version, "published", state.plan, _at(hub, tag), commit, tag)
 
 
-def _start(refs: Refs, version: str) -> str:
+def _main(hub: HubRepository, refs: Refs) -> str:
+    if MAIN not in refs.branches:
+        raise ReleaseError(f"hf://datasets/{hub.name} has no branch {MAIN}", fix="make it on the Hub")
+    return refs.branches[MAIN]
+
+
+def _start(hub: HubRepository, refs: Refs, version: str) -> str:
     """Where a new branch begins: at the newest older version, so that little must be sent."""
     older = [commit for name, commit in refs.versions.items() if _older(name, version)]
-    return older[-1] if older else refs.branches[MAIN]
+    return older[-1] if older else _main(hub, refs)
 
 
 def _older(version: str, than: str) -> bool:
@@ -193,7 +203,7 @@ def _send(
     """Send contents and commit them; gives the commit, or the address of the new pull request."""
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
-    additions = [CommitOperationAdd(change.path, whole.folder / change.path) for change in state.plan.add]
+    additions = [CommitOperationAdd(change.path, _content(whole, change)) for change in state.plan.add]
     counter = Counter([whole.files[addition.path_in_repo] for addition in additions], progress)
     with hub.errors(), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -229,7 +239,13 @@ def _send(
         )
     for text in sorted({str(warning.message) for warning in said if "metadata" in str(warning.message)}):
         problems.add("card.hub", hub.redact(text), file=CARD_NAME, severity="warning")
-    return str(info.pr_url if propose else info.oid)
+    return hub.redact(str(info.pr_url if propose else info.oid))
+
+
+def _content(whole: Whole, change: Change) -> bytes | Path:
+    """A small file is read now: it goes with the commit, long after it was verified."""
+    path = whole.folder / change.path
+    return path.read_bytes() if change.bytes <= _SMALL else path
 
 
 def _unchanged(whole: Whole, additions: Iterable[CommitOperationAdd]) -> None:
@@ -303,7 +319,7 @@ def _propose(
     )
     for attempt in range(_TRIES):
         refs = hub.refs()
-        state = _plan(hub, refs.branches[MAIN], whole)
+        state = _plan(hub, _main(hub, refs), whole)
         if tagged or not state.plan.changes:
             return PublishReport(
                 target.shown,

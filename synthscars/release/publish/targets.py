@@ -34,6 +34,22 @@ class Target(msgspec.Struct, frozen=True):
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
         return f"{scheme}://{re.sub('^[^/]*@', '', rest)}"
 
+    def redact(self, text: str) -> str:
+        """One line of what a file system said, without the secrets of this target's URL."""
+        text = text.replace(self.location, self.shown)
+        if self.kind == "bucket":
+            user = self.location.partition("://")[2].split("/")[0].rpartition("@")[0]
+            if password := user.partition(":")[2]:
+                text = text.replace(password, "…").replace(unquote(password), "…")
+        return without_secrets(text)
+
+
+def without_secrets(text: str) -> str:
+    """One short line, without passwords, signatures and control characters."""
+    text = re.sub(r"(\w+://)[^\s/@]*@", r"\1", text)
+    text = re.sub(r"(\w+://[^\s?#]+)[?#]\S*", r"\1", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+
 
 def parse_target(text: str) -> Target:
     """Understand a TARGET. Raises `UsageError` if it may mean two things, or none."""
@@ -49,6 +65,11 @@ def parse_target(text: str) -> Target:
             raise UsageError(f"{text!r:.100} does not name a dataset on the Hub", fix=_FORMS)
         if scheme in ("file", "local"):
             return Target("folder", unquote(urlsplit(text).path) if scheme == "file" else text[8:])
+        if re.search(r"[?#]", text):
+            raise UsageError(
+                f"{Target('bucket', text).shown}: what follows ? or # cannot be part of a place",
+                fix="leave it out; credentials come from the environment",
+            )
         return Target("bucket", text.rstrip("/"))
     if not text.strip():
         raise UsageError("the target is empty", fix=_FORMS)

@@ -15,12 +15,12 @@ from synthscars.problems import Problems, ReleaseError
 from synthscars.release.manifest import MANIFEST_NAME
 from synthscars.release.publish.contents import (
     CARD_NAME,
-    FILES_NAME,
     FileOf,
     Listing,
-    is_companion,
+    is_sent,
     parse_manifest,
 )
+from synthscars.workspace import is_version
 
 _AGAIN = "build the release again"
 
@@ -59,6 +59,13 @@ def read_whole(folder: Path, problems: Problems, *, progress: Callable[[int], No
             fix="`synthscars release list` says which there are",
         ) from error
     listing = parse_manifest(manifest, str(path))
+    if is_version(folder.name) and folder.name != listing.version:
+        problems.add(
+            "release.version",
+            f"it says that it is {listing.version}, and is named {folder.name}",
+            file=MANIFEST_NAME,
+            fix="give the folder its own name back, or build the release again",
+        )
     files: dict[str, FileOf] = {}
     for expected in listing.files:
         found = _read(folder, expected.path, problems)
@@ -75,7 +82,7 @@ def read_whole(folder: Path, problems: Problems, *, progress: Callable[[int], No
             )
         files[expected.path] = found
     for name in _others(folder, set(files)):
-        if is_companion(name):
+        if is_sent(name):
             if (found := _read(folder, name, problems)) is not None:
                 files[name] = found
         elif name.endswith(".parquet"):
@@ -85,7 +92,7 @@ def read_whole(folder: Path, problems: Problems, *, progress: Callable[[int], No
                 file=name,
                 fix="remove it, or build the release again",
             )
-        elif not name.startswith(".") and name != FILES_NAME:
+        else:
             problems.add(
                 "publish.left_out", "it is no part of a release and stays here", file=name, severity="info"
             )
@@ -101,6 +108,9 @@ def _read(folder: Path, name: str, problems: Problems) -> FileOf | None:
         problems.add("file.link", "it is a link", file=name, fix="put the file itself there")
         return None
     try:
+        if not path.is_file() and path.exists():
+            problems.add("file.odd", "it is no file", file=name, fix="put the file itself there")
+            return None
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return FileOf(name, file.tell(), digest)
@@ -191,7 +201,8 @@ class _Found(msgspec.Struct):
 
 
 class _Checks(msgspec.Struct):
-    problems: list[_Found] = []
+    problems: list[_Found]
+    name: str = ""
 
 
 def _look_at_checks(folder: Path, problems: Problems) -> None:
