@@ -106,7 +106,8 @@ def file_images(
             if staging.is_whole(before.folder / shard.path, shard):
                 staging.take_over(before.folder / shard.path, folder / planned.path)
                 advance(len(planned.images))
-                return _Done(msgspec.structs.replace(shard, path=planned.path), written=False)
+                shard = msgspec.structs.replace(shard, path=planned.path, split=planned.split)
+                return _Done(shard, written=False)
             damaged = shard.path
         _check_room(folder, images.waiting, planned)
         shard = _write(folder, images, planned, key, advance, max(1, count // at_once))
