@@ -39,7 +39,7 @@ from synthscars.workspace import Workspace
 plan.SHARD_BYTES = int(sys.argv[3])
 print("ready", flush=True)
 report = build_release(Workspace.open(Path(sys.argv[1])), sys.argv[2], Problems(), check=False)
-print(report.bytes, report.written)
+print(report.bytes, report.written, flush=True)
 """
 
 
@@ -128,9 +128,10 @@ def test_an_error_behind_the_last_file_costs_none_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, bytes], stage: str
 ) -> None:
     workspace = filled_workspace(tmp_path / "w", IMAGES)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(f"synthscars.release.write.{stage}", _interrupt)
-        build(workspace)
+        with pytest.raises(KeyboardInterrupt):
+            build(workspace)
     assert visible(workspace) == []
     written = written_by(monkeypatch)
     assert folder_bytes(build(workspace).path) == undisturbed
@@ -141,9 +142,10 @@ def test_an_error_of_the_check_costs_no_file_that_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, bytes]
 ) -> None:
     workspace = filled_workspace(tmp_path / "w", IMAGES)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr("synthscars.release.build.check_built", _interrupt)
-        build_release(workspace, "1.0.0", Problems())
+        with pytest.raises(KeyboardInterrupt):
+            build_release(workspace, "1.0.0", Problems())
     written = written_by(monkeypatch)
     report = build_release(workspace, "1.0.0", Problems())
     assert written == []
@@ -288,8 +290,10 @@ def kill_at_random_moments(workspace: Workspace, expected: dict[str, bytes], cou
     moments = random.Random(seed)
     process = start(workspace)
     begin = time.monotonic()
-    process.communicate()
+    assert process.stdout
+    process.stdout.readline()
     duration = time.monotonic() - begin
+    process.communicate()
     killed = ended = resumed = 0
     for _ in range(count):
         shutil.rmtree(workspace.releases_dir)
@@ -321,8 +325,7 @@ def test_killed_at_random_moments_a_build_shows_nothing_and_the_next_one_complet
     count = int(os.environ.get("SYNTHSCARS_KILLS", "5"))
     workspace = filled_workspace(tmp_path / "w", IMAGES)
     found = kill_at_random_moments(workspace, undisturbed, count, seed=11)
-    print(found)
-    assert found.killed > count // 2, "most builds had ended before they were killed"
+    assert found.killed > count // 2, f"most builds had ended before they were killed: {found}"
 
 
 _COMMAND = """
