@@ -31,12 +31,15 @@ def write_card(
 ) -> None:
     """Write `README.md`, `DATA_STATEMENT.md`, `figures/` and, if raters followed it, `GUIDELINE.md`.
 
+    Settings may say that there are no figures.
+
     picture: gives the original bytes of an image by its id, for the examples; None if they are not at hand.
     deprecations: what is to be said about versions that should not be used, as Markdown.
     """
     title = settings.pretty_name or manifest.name
     splits = list(manifest.splits)
-    shown = write_figures(folder, f"{title} {manifest.version}", splits, totals, picture)
+    name = f"{title} {manifest.version}"
+    shown = write_figures(folder, name, splits, totals, picture) if settings.figures else []
     report = totals.agreement.report()
     parts = [
         front_matter(manifest, totals, settings, title),

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from releasing import filled_workspace
+from releasing import filled_workspace, without_figures
 
 from synthscars.cli import main
 from synthscars.problems import Problems, ReleaseError, UsageError, WorkspaceError
@@ -36,7 +36,7 @@ from synthscars.workspace import Workspace
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with three versions, of which two know of an older one that is gone."""
-    workspace = filled_workspace(tmp_path_factory.mktemp("built") / "w", 4)
+    workspace = without_figures(filled_workspace(tmp_path_factory.mktemp("built") / "w", 4))
     for version in ("0.9.0", "1.0.0", "1.1.0"):
         build_release(workspace, version, Problems())
     shutil.rmtree(workspace.release_dir("0.9.0"))

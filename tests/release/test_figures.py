@@ -9,10 +9,12 @@ import pytest
 from folders import folder_bytes
 from matplotlib.figure import Figure
 from PIL import Image
-from releasing import changed, noise_png, sample_record
+from releasing import changed, filled_workspace, noise_png, sample_record, without_figures
 
 from synthscars.plotting import layout, plotting, save_png, title
+from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.release import build_release
 from synthscars.release.examples import example_sheet
 from synthscars.release.figures import write_figures
 from synthscars.release.totals import Totals
@@ -133,3 +135,17 @@ def test_letters_that_the_font_does_not_have_are_no_warning() -> None:
             figure = Figure(layout=layout())
             title(figure.subplots(), "模型", "मॉडल 模型")
             save_png(figure, io.BytesIO())
+
+
+def test_a_release_can_do_without_figures_and_its_card_asks_for_none(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 6)
+    build_release(workspace, "1.0.0", Problems())
+    workspace = without_figures(workspace)
+    problems = Problems()
+    build_release(workspace, "1.0.1", problems)
+    with_them, without = (workspace.release_dir(version) for version in ("1.0.0", "1.0.1"))
+    assert list((with_them / "figures").iterdir())
+    assert "figures/" in (with_them / "README.md").read_text(encoding="utf-8")
+    assert not (without / "figures").exists()
+    assert "figures/" not in (without / "README.md").read_text(encoding="utf-8")
+    assert not [each for each in problems if each.severity == "error"]

@@ -6,7 +6,14 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
-from releasing import changed, filled_workspace, noise_png, replace_records, sample_record
+from releasing import (
+    changed,
+    filled_workspace,
+    noise_png,
+    replace_records,
+    sample_record,
+    without_figures,
+)
 
 from synthscars.problems import Problems
 from synthscars.release import build_release
@@ -17,7 +24,7 @@ from synthscars.taxonomy import load_taxonomy
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
-    workspace = filled_workspace(tmp_path_factory.mktemp("plots") / "w", 40)
+    workspace = without_figures(filled_workspace(tmp_path_factory.mktemp("plots") / "w", 40))
     build_release(workspace, "1.0.0", Problems())
     return read_tables(workspace.release_dir("1.0.0"))
 

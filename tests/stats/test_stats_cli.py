@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from releasing import filled_workspace
+from releasing import filled_workspace, without_figures
 
 from synthscars.cli import main
 from synthscars.problems import Problems
@@ -16,7 +16,7 @@ SAVED = ["artifacts_by_subtype.png", "region_sizes.png", "stats.json"]
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = filled_workspace(tmp_path_factory.mktemp("stats") / "w", 12)
+    workspace = without_figures(filled_workspace(tmp_path_factory.mktemp("stats") / "w", 12))
     for version in ("0.9.0", "0.10.0"):
         build_release(workspace, version, Problems())
     return workspace

@@ -16,7 +16,7 @@ from synthscars.problems import Problems
 from synthscars.records import Artifact, Generation, ImageRecord, Review
 from synthscars.release.waiting import Ready, Waiting
 from synthscars.release.write import Origin, write_release
-from synthscars.settings import ReleaseSettings
+from synthscars.settings import CONFIG_NAME, ReleaseSettings
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
@@ -90,6 +90,15 @@ def filled_workspace(root: Path, count: int = 24) -> Workspace:
     workspace = Workspace.create(root, "noise")
     add_records(workspace, range(count))
     return workspace
+
+
+def without_figures(workspace: Workspace) -> Workspace:
+    """The workspace, set to build cards without figures: they take most of the time of a small build."""
+    config = workspace.root / CONFIG_NAME
+    text = config.read_text(encoding="utf-8")
+    assert "figures = true" in text
+    config.write_text(text.replace("figures = true", "figures = false"), encoding="utf-8")
+    return Workspace.open(workspace.root)
 
 
 def add_records(workspace: Workspace, seeds: range) -> list[ImageRecord]:
@@ -182,4 +191,4 @@ def raters_workspace(root: Path, count: int = 24, merged: int = 2, photographs: 
             changed(real, origin="real", artifacts=(), reviews=(), generation=None, status="unlabelled")
         )
     replace_records(workspace, records)
-    return workspace
+    return without_figures(workspace)
