@@ -1,7 +1,30 @@
-"""The `datasets` library must not ask the network while it opens local folders."""
+"""A small sound release to plant faults in; `datasets` must not ask the network while it opens folders."""
 
 import os
+import shutil
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a release without a fault; not to be changed."""
+    from releasing import filled_workspace
+
+    from synthscars.problems import Problems
+    from synthscars.release import build_release
+
+    workspace = filled_workspace(tmp_path_factory.mktemp("check") / "w")
+    build_release(workspace, "1.0.0", Problems())
+    return workspace.release_dir("1.0.0")
+
+
+@pytest.fixture
+def release(sound: Path, tmp_path: Path) -> Path:
+    """A copy of it that may be changed."""
+    return Path(shutil.copytree(sound, tmp_path / "1.0.0"))

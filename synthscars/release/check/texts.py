@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from synthscars.problems import Problem, Severity
 from synthscars.release.check.items import Item, region_of
+from synthscars.shown import short
 
 COPIED_IMAGES = 5
 """Images that must share one explanation before it is mentioned."""
@@ -122,7 +123,7 @@ class Corpus:
         for digest, text in here.items():
             self._images[digest] += 1
             if self._images[digest] == 2:  # most texts are there once, and are not kept
-                self._examples[digest] = (item.record.image_id, text.strip()[:80])
+                self._examples[digest] = (item.record.image_id, short(text.strip(), 80))
 
     def problems(self) -> Iterator[Problem]:
         """What is seen only when all texts are known."""
@@ -130,20 +131,26 @@ class Corpus:
         yield from self._strange()
 
     def _copied(self) -> Iterator[Problem]:
-        for digest, count in self._images.most_common():
-            if count < COPIED_IMAGES:
-                return
-            often = count > COPIED_SHARE * self._annotated
-            severity: Severity = "warning" if often else "info"
-            image, text = self._examples[digest]
-            yield Problem(
-                code="text.copied",
-                what=f"{count} of {self._annotated} images with artifacts have the explanation {text!r}",
-                fix="look whether somebody copied it instead of looking",
-                severity=severity,
-                image=image,
-                count=count,
-            )
+        """One warning for each text that is on many images, one note for all others."""
+        several = [(digest, count) for digest, count in self._images.most_common() if count >= COPIED_IMAGES]
+        rest = [each for each in several if each[1] <= COPIED_SHARE * self._annotated]
+        for digest, count in several[: len(several) - len(rest)]:
+            yield self._copy(digest, count, "warning", "", count)
+        if rest:
+            others = len(rest) - 1
+            more = f"; {others:,} more explanations are on {COPIED_IMAGES} images or more" if others else ""
+            yield self._copy(*rest[0], "info", more, len(rest))
+
+    def _copy(self, digest: bytes, images: int, severity: Severity, more: str, count: int) -> Problem:
+        image, text = self._examples[digest]
+        return Problem(
+            code="text.copied",
+            what=f"{images} of {self._annotated} images with artifacts have the explanation {text!r}{more}",
+            fix="look whether somebody copied it instead of looking",
+            severity=severity,
+            image=image,
+            count=count,
+        )
 
     def _strange(self) -> Iterator[Problem]:
         total = sum(self._scripts.values())
