@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synthscars.converters.reading import Where
 from synthscars.problems import FormatError, Problems, ReleaseError
@@ -210,7 +210,7 @@ def check_images(
             text = f"{len(images)} images {what}"
             problems.add(code, text, fix=_FETCH, file=MANIFEST_NAME, image=first, count=len(images))
 
-    listed: Mapping[str, Any] = manifest.images
+    listed = {**manifest.images, **manifest.detection_images}
     report(
         "manifest.image_unlisted",
         "are in the files, not in the manifest",
