@@ -7,7 +7,8 @@ from rich.text import Text
 
 from synthscars.cli.common import output
 from synthscars.release.diff_model import ImageChange, ReleaseDiff
-from synthscars.release.diff_text import fitting, rater_lines, schema_lines, short, verdict, visible
+from synthscars.release.diff_text import fitting, rater_lines, schema_lines, verdict
+from synthscars.shown import short, visible
 
 MOST_CHANGED = 20
 """Changed images that are named; --json has them all."""

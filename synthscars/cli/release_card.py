@@ -89,8 +89,8 @@ def _show(found: Card) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from synthscars.release.diff_text import visible
     from synthscars.release.preview_card import header_tags
+    from synthscars.shown import visible
 
     screen = output()
     if not screen.is_terminal:

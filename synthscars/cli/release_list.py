@@ -109,7 +109,7 @@ def _checked(checks: dict[str, int] | None) -> str:
 
 def _print_deprecated(listing: Listing) -> None:
     from synthscars.release.deprecate import replacement
-    from synthscars.release.diff_text import short
+    from synthscars.shown import short
 
     deprecations = listing.deprecations
     for version, each in deprecations.items():

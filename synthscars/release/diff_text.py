@@ -9,8 +9,7 @@ import msgspec
 from synthscars.release.diff_match import Words
 from synthscars.release.diff_model import UNKNOWN, ArtifactChange, FieldChange, ImageChange, Move, ReleaseDiff
 from synthscars.release.markdown import markdown_line, markdown_table
-from synthscars.shown import short as short
-from synthscars.shown import visible as visible
+from synthscars.shown import short, visible
 
 CHANGES_NAME = "CHANGES.md"
 MOST_LINES = 200

@@ -1,6 +1,6 @@
 """What is seen only across images: the same picture twice, and what leaks from one split into another.
 
-Of every image a few hundred bytes are kept. Pictures that may look alike, by their perceptual hash, are read
+Of every image about half a kilobyte is kept. Pictures that may look alike, by their perceptual hash, are read
 once more and compared pixel by pixel; for that at most `MOST_COMPARED` small copies are held.
 """
 

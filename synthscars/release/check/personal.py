@@ -19,8 +19,11 @@ from synthscars.release.personal import PEOPLE_CHUNKS, Finding, is_email, scrub_
 from synthscars.release.scrub import scrub_artifact, scrub_record
 from synthscars.release.scrub_exif import EXIF_IFD, GPS_IFD, PEOPLE_EXIF, PEOPLE_TAGS
 
-_FIX_RECORD = "take it out of the record, and build the next version"
-_FIX_FILE = "strip the metadata of the file and ingest it again: it becomes another image"
+_FIX_RECORD = "build the next version with --scrub, or take it out of the record"
+_FIX_FILE = (
+    "build the next version with --scrub, or strip the metadata of the file and ingest it again: it becomes "
+    "another image"
+)
 
 
 def record_findings(record: ImageRecord) -> tuple[Finding, ...]:

