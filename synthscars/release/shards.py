@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -133,6 +134,10 @@ def _native(file: IO[bytes]) -> pa.NativeFile:
     """The same file, written without going through Python, which would copy each page once more."""
     import pyarrow as pa
 
+    try:
+        file.name.encode()
+    except UnicodeEncodeError:  # Arrow has no other names than UTF-8
+        return pa.PythonFile(os.fdopen(os.dup(file.fileno()), "wb"), mode="w")
     return pa.OSFile(file.name, "wb")
 
 

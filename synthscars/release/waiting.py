@@ -137,7 +137,7 @@ class Waiting:
         end = self._offsets[place + 1] if place + 1 < len(self._offsets) else self._end
         with self._lock, _room():
             self._file.seek(start)
-            content = self._file.read(end - start)
+            content: bytes = self._file.read(end - start)
         if len(content) != end - start:
             raise FormatError(f"image {image_id}: its record was cut short on disk", fix="build again")
         return content
