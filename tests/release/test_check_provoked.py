@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from planting import TEST, TRAIN, codes, other_image, problems_of, rows_of, write_rows
+from planting import TEST, TRAIN, change_card, codes, other_image, problems_of, rows_of, write_rows
 from releasing import noise_png, sample_record
 
 from synthscars.jsonl import write_records
@@ -54,6 +54,17 @@ def test_row_groups_that_the_viewer_refuses(
     found = [each for each in problems_of(release) if each.code == code]
     assert TRAIN in {each.file for each in found}
     assert all(each.fix for each in found)
+
+
+def test_a_card_cannot_send_the_check_elsewhere_nor_make_it_endless(release: Path) -> None:
+    outside = release.parent / "outside.parquet"
+    outside.write_bytes(b"")
+    change_card(release, lambda values: values["configs"][0].update(data_files="../*.parquet"))
+    assert "viewer.data_files" in codes(release)
+    bomb = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))
+    (release / "README.md").write_text(f"---\na0: &a0 [x]\n{bomb}\nconfigs: *a29\ndataset_info: *a29\n---\n")
+    (found,) = problems_of(release)
+    assert (found.code, found.severity) == ("viewer.card", "error")
 
 
 def test_pictures_that_were_not_compared_are_counted(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from synthscars.problems import Problem
+from synthscars.problems import Problem, ReleaseError
 from synthscars.release.check.items import Item
+from synthscars.release.preview import read_card
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +98,7 @@ def _card(
         what = "there is none, so that nothing says which columns and splits there are"
         yield Problem(code="viewer.no_card", what=what, fix=_BUILD, severity="warning", file=CARD)
         return
-    values = _front_matter(path)
+    values = _front_matter(source)
     if values is None:
         what = "its YAML cannot be read, and load_dataset stops at it"
         yield Problem(code="viewer.card", what=what, fix=_BUILD, file=CARD)
@@ -112,23 +114,18 @@ def _card(
     for config in configs:
         if isinstance(config, dict):
             name = str(config.get("config_name", "default"))
-            yield from _config(source, config, by_name.get(name), schemas, rows, whole=whole)
+            yield from _config(config, by_name.get(name), schemas, rows, whole=whole)
 
 
-def _front_matter(path: Path) -> dict[str, Any] | None:
-    import yaml  # type: ignore[import-untyped, unused-ignore]
-
+def _front_matter(source: Path) -> dict[str, Any] | None:
+    """The header of the card; None if there is none, or none that can be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        start, yaml_text, _ = text.split("---\n", 2)
-        values = yaml.safe_load(yaml_text)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return read_card(source).header or None
+    except (ReleaseError, OSError):
         return None
-    return values if not start.strip() and isinstance(values, dict) else None
 
 
 def _config(
-    source: Path,
     config: dict[str, Any],
     info: dict[str, Any] | None,
     schemas: Mapping[str, pa.Schema],
@@ -140,7 +137,8 @@ def _config(
     counts: Counter[str] = Counter()
     used: list[str] = []
     for split, pattern in _patterns(config.get("data_files")):
-        found = [path for path in sorted(rows) if (source / path) in set(_glob(source, pattern))]
+        # Among the files that were found: a pattern may lead anywhere.
+        found = [path for path in sorted(rows) if fnmatchcase(path, pattern)]
         if not found and whole:
             what = f"config {name}: no file fits {pattern!r} of {split}, and load_dataset stops at that"
             yield Problem(code="viewer.data_files", what=what, fix=_BUILD, file=CARD)
@@ -199,10 +197,3 @@ def _patterns(data_files: Any) -> Iterator[tuple[str, str]]:
             for path in paths if isinstance(paths, list) else [paths]:
                 if isinstance(path, str):
                     yield str(each.get("split")), path
-
-
-def _glob(source: Path, pattern: str) -> list[Path]:
-    try:
-        return list(source.glob(pattern))
-    except (ValueError, NotImplementedError):  # an absolute one, or one that is none
-        return []
