@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is not a release: it has no {MANIFEST_NAME}",
             fix="`synthscars release list` says which there are",
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReleaseError(f"{path}: {error}", fix="build the release again") from error
 
 

@@ -13,7 +13,7 @@ import pytest
 from folders import folder_bytes
 from releasing import add_records, changed, filled_workspace, noise_png, replace_records, sample_record
 
-from synthscars.problems import Problems
+from synthscars.problems import Problems, ReleaseError
 from synthscars.records import ImageRecord
 from synthscars.release import ReleaseReport, build_release, plan, read_manifest
 from synthscars.release.manifest import Manifest
@@ -150,7 +150,7 @@ _ELSEWHERE = """
 import os, sys
 os.umask(int(sys.argv[4], 8))
 from pathlib import Path
-from synthscars.problems import Problems
+from synthscars.problems import Problems, ReleaseError
 from synthscars.release import build_release, plan
 from synthscars.workspace import Workspace
 
@@ -270,3 +270,12 @@ def test_a_file_that_is_taken_over_into_another_split_is_told_of_under_that(
     (file,) = [each for each in manifest.files if each.path == f"data/test-{entry.shard:05d}.parquet"]
     assert file.key in {each.key for each in first.files}, "it was written anew: the test shows nothing"
     assert file.split == "test"
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"name": "\xff"}', b'{"x":' * 100_000, b'{"name": 1}'])
+def test_a_damaged_manifest_of_an_older_version_is_named(tmp_path: Path, damage: bytes) -> None:
+    workspace, _ = grown(tmp_path / "w", 6)
+    (workspace.release_dir("1.0.0") / "manifest.json").write_bytes(damage)
+    with pytest.raises(ReleaseError, match=r"1\.0\.0.manifest\.json"):
+        build(workspace, "1.1.0")
+    assert [path.name for path in workspace.releases_dir.iterdir()] == ["1.0.0"]
