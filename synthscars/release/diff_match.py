@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,15 +123,23 @@ def word_diff(old: str, new: str) -> Words:
     if max(len(middle_a), len(middle_b)) > MAX_WORDS:
         pieces += [("-", "".join(middle_a)), ("+", "".join(middle_b))]
     else:
-        for kind, i, end_i, j, end_j in difflib.SequenceMatcher(
-            None, middle_a, middle_b, autojunk=False
-        ).get_opcodes():
-            if kind == "equal":
-                pieces.append(("=", "".join(middle_a[i:end_i])))
-            else:
-                pieces += [("-", "".join(middle_a[i:end_i])), ("+", "".join(middle_b[j:end_j]))]
+        pieces += _runs(middle_a, middle_b)
     pieces.append(("=", "".join(a[len(a) - tail :])))
     return tuple(_joined([piece for piece in pieces if piece[1]]))
+
+
+def _runs(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What differs, a run at a time: what is gone, then what came. Space between two changes ends no run, or
+    a text that was written anew would alternate word by word."""
+    gone = came = ""
+    for kind, i, end_i, j, end_j in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        text = "".join(a[i:end_i])
+        if kind == "equal" and not (text.isspace() and (gone or came)):
+            yield from (("-", gone), ("+", came), ("=", text))
+            gone = came = ""
+        else:
+            gone, came = gone + text, came + "".join(b[j:end_j])
+    yield from (("-", gone), ("+", came))
 
 
 def _common(a: Sequence[str], b: Sequence[str]) -> int:

@@ -92,7 +92,10 @@ def _counts(diff: ReleaseDiff) -> str:
     rows = [
         [each.of, each.value, f"{each.before:,}", f"{each.after:,}", f"{each.after - each.before:+,}"]
         for each in diff.counts
+        if each.before != each.after
     ]
+    if not rows:
+        return "## Counts\n\nAll counts are the same."
     return "## Counts\n\n" + markdown_table(["count", "of", "before", "after", "change"], rows)
 
 
@@ -197,4 +200,6 @@ def _value(value: object) -> str:
 
 def as_text(value: object) -> str:
     """A value of a field as one text."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

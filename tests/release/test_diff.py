@@ -433,3 +433,11 @@ def test_releases_mirror_each_other_and_equal_themselves(tmp_path: Path) -> None
     assert [(x.of, x.value, x.after, x.before) for x in there.counts] == [
         (x.of, x.value, x.before, x.after) for x in back.counts
     ]
+
+
+def test_a_text_that_was_written_anew_does_not_alternate_word_by_word() -> None:
+    assert word_diff("The left hand has six fingers today", "A right foot shows seven toes today") == (
+        ("-", "The left hand has six fingers"),
+        ("+", "A right foot shows seven toes"),
+        ("=", " today"),
+    )
