@@ -17,6 +17,8 @@ from synthscars.cli.common import (
     workspace_folder_option,
 )
 
+_LONGEST_REASON = 200
+
 
 @click.command(short_help="Fetch a published release.")
 @click.argument("source")
@@ -29,7 +31,7 @@ from synthscars.cli.common import (
 @workspace_folder_option("The workspace that gets the release; not needed with --to.")
 @json_option
 def get(source: str, version: str | None, to: Path | None, workspace: Path, as_json: bool) -> None:
-    """Fetch a published release from SOURCE: VERSION, or the newest one.
+    """Fetch a published release from SOURCE: VERSION, or the newest one that is not deprecated.
 
     SOURCE is a dataset on the Hugging Face Hub, a folder, or any place that fsspec reaches, as for
     `release publish`. Every file is verified before the release appears; files that other releases here
@@ -68,6 +70,7 @@ def get(source: str, version: str | None, to: Path | None, workspace: Path, as_j
             if report.unchanged
             else f"{report.files:,} files, {size(report.fetched)} fetched, {size(report.linked)} were here"
         )
+        show_problems(problems)
         output().print(f"{report.version}: {what}", markup=False)
         console().print(str(report.path), markup=False)
     finish(problems)
@@ -77,7 +80,7 @@ def get(source: str, version: str | None, to: Path | None, workspace: Path, as_j
 @click.argument("source")
 @json_option
 def published(source: str, as_json: bool) -> None:
-    """List the versions that are published at SOURCE, oldest first.
+    """List the versions that are published at SOURCE, oldest first, and say which are deprecated.
 
     \b
     Examples:
@@ -92,10 +95,13 @@ def published(source: str, as_json: bool) -> None:
         print_json({"source": target.shown, "versions": found})
     elif found:
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table("Version", "Revision")
+        table = Table("Version", "Revision", "Deprecated")
         for one in found:
-            table.add_row(one.version, one.revision)
+            instead = f" (use {one.use} instead)" if one.use else ""
+            why = f"{one.deprecated[:_LONGEST_REASON]}{instead}" if one.deprecated else ""
+            table.add_row(one.version, Text(one.revision), Text(why))
         output().print(table)
     else:
         console().print(f"{target.shown} has no published release", markup=False)

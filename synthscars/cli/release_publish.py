@@ -14,7 +14,6 @@ from synthscars.cli.common import (
     console,
     finish,
     json_option,
-    open_workspace,
     output,
     print_json,
     show_problems,
@@ -48,7 +47,7 @@ _STATES = {
 @click.option("--branch", default="", help="Commit to this branch instead of to main.")
 @click.option("--no-tag", is_flag=True, help="Do not set the tag vX.Y.Z.")
 @click.option("--tag-only", is_flag=True, help="Send nothing: tag what is there, after a merge.")
-@click.option("--force", is_flag=True, help="Publish although checks.json has errors.")
+@click.option("--force", is_flag=True, help="Publish although checks.json has errors, or it is deprecated.")
 @json_option
 def publish(
     release: str,
@@ -84,6 +83,7 @@ def publish(
       synthscars release publish 1.1.0 ./published
       synthscars release publish 1.1.0 s3://bucket/scars --json
     """
+    from synthscars.cli.releases import find_release
     from synthscars.problems import Problems, ReleaseError
     from synthscars.release.publish import parse_target, publish_release
     from synthscars.release.publish.send import Options
@@ -102,7 +102,8 @@ def publish(
     parsed = parse_target(target)
     try:
         with transfer() as moved:
-            report = publish_release(_folder(release, workspace), parsed, problems, options, progress=moved)
+            folder = find_release(release, workspace)
+            report = publish_release(folder, parsed, problems, options, progress=moved)
     except ReleaseError:
         _before_failing(problems, as_json)
         raise
@@ -121,20 +122,6 @@ def publish(
     finish(problems)
 
 
-def _folder(release: str, start: Path) -> Path:
-    from synthscars.problems import ReleaseError
-    from synthscars.workspace import is_version
-
-    if not is_version(release) or (Path(release) / "manifest.json").is_file():
-        return Path(release)
-    folder = open_workspace(start).release_dir(release)
-    if not folder.is_dir():
-        raise ReleaseError(
-            f"there is no release {release}", fix="`synthscars release list` says which there are"
-        )
-    return folder
-
-
 def _before_failing(problems: Problems, as_json: bool) -> None:
     if as_json and len(problems):
         print_json({"problems": problems.to_json()})
@@ -146,12 +133,14 @@ def _table(report: PublishReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from synthscars.release.publish.contents import printable
+
     table = Table("", "File", "Size", title=f"{report.version} → {report.target}", title_justify="left")
     table.columns[2].justify = "right"
     plan = report.plan
     for name, changes in (("send", plan.add), ("copy there", plan.copy), ("delete", plan.delete)):
         for change in changes:
-            table.add_row(name, Text(change.path), size(change.bytes))
+            table.add_row(name, Text(printable(change.path)), size(change.bytes))
     for name, changes in (("has already", plan.keep), ("leave alone", plan.foreign)):
         if changes:
             files = f"{len(changes):,} file{'s' * (len(changes) != 1)}"

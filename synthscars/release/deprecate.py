@@ -50,22 +50,35 @@ def read_deprecations(releases: Path) -> Deprecations:
     Raises `ReleaseError` if the file cannot be read, names what is no version, or leads in a circle.
     """
     path = releases / DEPRECATIONS_NAME
-    fix = f"mend or remove {path.name}, and deprecate the versions again"
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Deprecation])
+        data = path.read_bytes()
     except FileNotFoundError:
         return {}
-    except msgspec.DecodeError as error:
-        raise ReleaseError(f"{path}: {error}", fix=fix) from error
+    return parse_deprecations(data, str(path))
+
+
+def parse_deprecations(data: bytes, where: str) -> Deprecations:
+    """Read a `deprecated.json` from anywhere. Raises `ReleaseError` naming `where` as `read_deprecations`
+    does."""
+    fix = f"mend or remove {DEPRECATIONS_NAME}, and deprecate the versions again"
+    try:
+        found = msgspec.json.decode(data, type=dict[str, Deprecation])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"{where}: {error}", fix=fix) from error
     for version, each in found.items():
         for name in (version, *filter(None, [each.use])):
             if len(name) > _LONGEST_VERSION or not is_version(name):
-                raise ReleaseError(f"{path}: {name[:80]!r} is not a version", fix=fix)
+                raise ReleaseError(f"{where}: {name[:80]!r} is not a version", fix=fix)
         if not each.reason.strip():
-            raise ReleaseError(f"{path}: {version} has no reason", fix=fix)
+            raise ReleaseError(f"{where}: {version} has no reason", fix=fix)
     for version in found:
-        _follow(found, version, path, fix)
+        _follow(found, version, where, fix)
     return _sorted(found)
+
+
+def encode_deprecations(deprecations: Deprecations) -> bytes:
+    """A `deprecated.json`, oldest version first."""
+    return msgspec.json.format(msgspec.json.encode(_sorted(deprecations)), indent=2) + b"\n"
 
 
 def replacement(deprecations: Mapping[str, Deprecation], version: str) -> str:
@@ -153,11 +166,11 @@ def deprecation_line(deprecations: Mapping[str, Deprecation], version: str) -> s
     return f"Version {version} is deprecated{since}: {reason}{stop}{instead}"
 
 
-def _follow(found: Mapping[str, Deprecation], start: str, path: Path, fix: str) -> None:
+def _follow(found: Mapping[str, Deprecation], start: str, where: str, fix: str) -> None:
     seen = [start]
     while seen[-1] in found and (use := found[seen[-1]].use):
         if use in seen:
-            raise ReleaseError(f"{path}: a circle: {' → '.join([*seen, use])}", fix=fix)
+            raise ReleaseError(f"{where}: a circle: {' → '.join([*seen, use])}", fix=fix)
         seen.append(use)
 
 
@@ -195,9 +208,8 @@ def _write(workspace: Workspace, deprecations: Deprecations) -> None:
     if not deprecations:
         path.unlink(missing_ok=True)
         return
-    encoded = msgspec.json.format(msgspec.json.encode(_sorted(deprecations)), indent=2)
     with atomic_file(path) as file:
-        file.write(encoded + b"\n")
+        file.write(encode_deprecations(deprecations))
 
 
 def _sorted(deprecations: Mapping[str, Deprecation]) -> Deprecations:

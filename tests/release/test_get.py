@@ -26,7 +26,7 @@ from synthscars.release.publish.send import Options
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return two_releases(tmp_path_factory.mktemp("get") / "w")
+    return two_releases(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ REPO = "org/scars"
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return two_releases(tmp_path_factory.mktemp("publish") / "w")
+    return two_releases(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

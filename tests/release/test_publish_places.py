@@ -22,7 +22,7 @@ from synthscars.release.publish.send import Moment, Options
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return two_releases(tmp_path_factory.mktemp("publish") / "w")
+    return two_releases(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

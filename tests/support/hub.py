@@ -240,8 +240,16 @@ def pointer(sha256: str, size: int) -> bytes:
 # Releases to publish
 
 
-def two_releases(root: Path) -> tuple[Path, Path]:
-    """Folders of release 1.0.0, and of 1.1.0 with a few images more."""
+def two_releases(base: Path) -> tuple[Path, Path]:
+    """Folders of release 1.0.0, and of 1.1.0 with a few images more; built once for all tests that name the
+    same folder `base`, so nobody may change them."""
+    root = base / "two-releases"
+    if not root.exists():
+        _build_two(root)
+    return root / "releases/1.0.0", root / "releases/1.1.0"
+
+
+def _build_two(root: Path) -> None:
     from releasing import filled_workspace, noise_png, replace_records, sample_record
 
     from synthscars.problems import Problems
@@ -254,7 +262,6 @@ def two_releases(root: Path) -> tuple[Path, Path]:
         workspace.add_image(noise_png(seed), records[seed].image_id, ".png")
     replace_records(workspace, records)
     build_release(workspace, "1.1.0", Problems())
-    return workspace.release_dir("1.0.0"), workspace.release_dir("1.1.0")
 
 
 def large_files(folder: Path) -> dict[str, int]:

@@ -19,6 +19,7 @@ import msgspec
 
 from synthscars.files import take_name
 from synthscars.problems import Problems, ReleaseError
+from synthscars.release.deprecate import DEPRECATIONS_NAME, Deprecations, replacement
 from synthscars.release.manifest import MANIFEST_NAME, version_key, versions
 from synthscars.release.publish.contents import (
     FILES_NAME,
@@ -28,8 +29,9 @@ from synthscars.release.publish.contents import (
     is_companion,
     parse_manifest,
 )
-from synthscars.release.publish.hub import HubFile, HubRepository
+from synthscars.release.publish.hub import MAIN, HubFile, HubRepository
 from synthscars.release.publish.places import Place, reaching
+from synthscars.release.publish.said import MOST_SAID, add_problem, parse_said
 from synthscars.release.publish.send import Moment, Progress
 from synthscars.release.publish.targets import Target
 from synthscars.release.publish.whole import git_hash
@@ -41,10 +43,13 @@ _TRIES = 2
 
 
 class PublishedVersion(msgspec.Struct, frozen=True):
-    """One version of a published place. revision: its commit on the Hub, else its folder."""
+    """One version of a published place. revision: its commit on the Hub, else its folder. deprecated: why it
+    should not be used, `""` if it may; use: what to use instead, `""` if there is nothing."""
 
     version: str
     revision: str
+    deprecated: str = ""
+    use: str = ""
 
 
 class GetReport(msgspec.Struct, frozen=True):
@@ -86,6 +91,9 @@ class Source(Protocol):
     def versions(self) -> list[PublishedVersion]:
         """Every version that is whole, oldest first."""
 
+    def said(self) -> Deprecations:
+        """What is said against versions. Raises `ReleaseError` if that cannot be read."""
+
     def files(self, version: PublishedVersion) -> dict[str, Expected]:
         """Every file that may be fetched, by path."""
 
@@ -104,7 +112,15 @@ def published_versions(
     target: Target, *, endpoint: str | None = None, token: str | None = None
 ) -> list[PublishedVersion]:
     """The versions of a published place, oldest first. Raises `ReleaseError` if it cannot be reached."""
-    return open_source(target, endpoint=endpoint, token=token).versions()
+    source = open_source(target, endpoint=endpoint, token=token)
+    found = source.versions()
+    said = source.said() if found else {}
+    return [
+        msgspec.structs.replace(one, deprecated=said[one.version].reason, use=replacement(said, one.version))
+        if one.version in said
+        else one
+        for one in found
+    ]
 
 
 def get_release(
@@ -117,14 +133,17 @@ def get_release(
     token: str | None = None,
     progress: Progress | None = None,
 ) -> GetReport:
-    """Fetch a version, the newest if not given, as `parent/<version>`.
+    """Fetch a version as `parent/<version>`; if not given, the newest that is not deprecated.
 
     Files that other releases in `parent` have are linked. Interrupted, the same call goes on. Raises
     `ReleaseError` if there is no such version, if another release has that name here, or if a file is not
     what the manifest says: each is then in `problems`.
     """
     source = open_source(target, endpoint=endpoint, token=token)
-    chosen = _choose(source.versions(), version, target)
+    known = source.versions()
+    said = _said(source, problems) if known else {}
+    chosen = _choose(known, version, target, said)
+    add_problem(said, chosen.version, problems, "")
     staging = parent / f"{STAGING}{chosen.version}"
     parent.mkdir(parents=True, exist_ok=True)
     with _alone(parent / f"{STAGING}{chosen.version}.lock"):
@@ -161,7 +180,18 @@ def _alone(lock: Path) -> Iterator[None]:
         ) from None
 
 
-def _choose(known: list[PublishedVersion], version: str | None, target: Target) -> PublishedVersion:
+def _said(source: Source, problems: Problems) -> Deprecations:
+    try:
+        return source.said()
+    except ReleaseError as error:
+        # Who damaged it must not keep others from what was published.
+        problems.add("deprecations.unreadable", error.message, file=DEPRECATIONS_NAME, severity="warning")
+        return {}
+
+
+def _choose(
+    known: list[PublishedVersion], version: str | None, target: Target, said: Deprecations
+) -> PublishedVersion:
     if version is not None:
         check_version(version)
     if not known:
@@ -172,7 +202,7 @@ def _choose(known: list[PublishedVersion], version: str | None, target: Target) 
             f"{target.shown} has no release {version}",
             fix=f"there are {', '.join(one.version for one in known)}",
         )
-    return found[-1]
+    return next((one for one in reversed(found) if one.version not in said), found[-1])
 
 
 def _fetch_manifest(
@@ -354,6 +384,12 @@ class _HubSource:
     def versions(self) -> list[PublishedVersion]:
         return [PublishedVersion(name, commit) for name, commit in self._hub.refs().versions.items()]
 
+    def said(self) -> Deprecations:
+        main = self._hub.refs().branches.get(MAIN, "")
+        files = self._hub.files(main) if main else {}
+        data = self._hub.read(files, DEPRECATIONS_NAME, main, MOST_SAID)
+        return parse_said(data, f"{self._hub.url}: {DEPRECATIONS_NAME}")
+
     def files(self, version: PublishedVersion) -> dict[str, Expected]:
         found = self._hub.files(version.revision)
         return {path: _expected(file) for path, file in found.items()}
@@ -377,6 +413,12 @@ class _PlaceSource:
             return [PublishedVersion(name, name) for name in sorted(index.versions, key=version_key)]
         # Not every place can be listed, but one without an index was not finished either.
         return []
+
+    def said(self) -> Deprecations:
+        target = self._place.target
+        with reaching(target):
+            data = self._place.read(DEPRECATIONS_NAME, MOST_SAID)
+        return parse_said(data, f"{target.shown}/{DEPRECATIONS_NAME}")
 
     def files(self, version: PublishedVersion) -> dict[str, Expected]:
         with reaching(self._place.target):

@@ -263,15 +263,19 @@ class HubRepository:
                 )
             )
 
-    def listing(self, files: dict[str, HubFile], revision: str) -> Listing | None:
-        """The manifest of a revision; `None` if it has none that can be read."""
-        entry = files.get(MANIFEST_NAME)
-        if entry is None or entry.bytes > MOST_COMPANION_BYTES:
+    def read(self, files: dict[str, HubFile], path: str, revision: str, most: int) -> bytes | None:
+        """A small file of a revision; `None` if there is none, or it is larger than `most` bytes."""
+        entry = files.get(path)
+        if entry is None or entry.bytes > most:
             return None
         with TemporaryDirectory() as folder:
-            data = self.download(MANIFEST_NAME, revision, Path(folder), entry.bytes).read_bytes()
+            return self.download(path, revision, Path(folder), entry.bytes).read_bytes()
+
+    def listing(self, files: dict[str, HubFile], revision: str) -> Listing | None:
+        """The manifest of a revision; `None` if it has none that can be read."""
+        data = self.read(files, MANIFEST_NAME, revision, MOST_COMPANION_BYTES)
         try:
-            return parse_manifest(data, f"{self.name}/{MANIFEST_NAME}")
+            return None if data is None else parse_manifest(data, f"{self.name}/{MANIFEST_NAME}")
         except ReleaseError:
             return None
 
@@ -282,7 +286,7 @@ def _counting(count: Callable[[int], None]) -> type[Any]:
 
     class Counting(tqdm):  # type: ignore[misc, unused-ignore]
         def __init__(self, *given: Any, **more: Any) -> None:
-            super().__init__(*given, **{**more, "disable": True})
+            super().__init__(*given, **{**more, "disable": True})  # type: ignore[no-untyped-call, unused-ignore]
             self.come = int(more.get("initial") or 0)
             # Over Xet, there is a second bar, and it counts compressed bytes.
             self.plain = more.get("name") == "huggingface_hub.http_get"
@@ -297,7 +301,7 @@ def _counting(count: Callable[[int], None]) -> type[Any]:
 
 def _tame_the_client() -> None:
     """Let the client of `huggingface_hub` wait for minutes and not for ever, and log no signed addresses."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     session: Any = get_session()
     if session.timeout.read is None:  # else somebody chose one

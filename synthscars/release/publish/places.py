@@ -2,6 +2,7 @@
 
 ::
 
+    deprecated.json      what is said against versions
     releases.json        the newest version, and where the others are; made anew from what is there
     1.1.0/files.json     every file with size and sha256; written last: with it, the release is whole
     1.1.0/...            the release as it was built
@@ -24,6 +25,7 @@ import msgspec
 
 from synthscars.files import atomic_file, atomic_folder, remove_temporary
 from synthscars.problems import ReleaseError, SynthScarsError, UsageError
+from synthscars.release.deprecate import DEPRECATIONS_NAME
 from synthscars.release.manifest import MANIFEST_NAME, version_key
 from synthscars.release.publish.contents import (
     CARD_NAME,
@@ -34,6 +36,7 @@ from synthscars.release.publish.contents import (
     is_usable_version,
     parse_files,
 )
+from synthscars.release.publish.said import MOST_SAID, merged
 from synthscars.release.publish.send import Change, Counter, Options, Plan, Progress, PublishReport
 from synthscars.release.publish.targets import Target
 from synthscars.release.publish.whole import Whole
@@ -205,7 +208,7 @@ def _publish(whole: Whole, target: Target, options: Options, progress: Progress 
     if options.dry_run:
         return PublishReport(target.shown, whole.version, "planned", plan, url)
     # A run that was killed after the version was whole has not written the index.
-    if there is not None and index == place.new_index(listing.name):
+    if there is not None and _said(place, whole) is None and index == place.new_index(listing.name):
         return PublishReport(target.shown, whole.version, "unchanged", plan, url)
     counter = Counter([whole.files[change.path] for change in (*plan.add, *plan.copy)], progress)
     if target.kind == "folder":
@@ -296,6 +299,10 @@ def _fill_folder(
                     counter.sent([file])
                 with atomic_file(folder / FILES_NAME) as written:
                     written.write(encoded)
+        said = _said(place, whole)
+        if said is not None:
+            with atomic_file(root / DEPRECATIONS_NAME) as written:
+                written.write(said)
         with atomic_file(root / INDEX_NAME) as written:
             written.write(place.new_index(whole.listing.name))
 
@@ -359,11 +366,21 @@ def _fill_bucket(place: Place, whole: Whole, plan: Plan, encoded: bytes, counter
         _write(place, f"{version}/{FILES_NAME}", encoded)
     if place.size(uploading) is not None:
         place.fs.rm_file(place.at(uploading))
+    said = _said(place, whole)
+    if said is not None:
+        _write(place, DEPRECATIONS_NAME, said)
     for _ in range(_TRIES):
         index = place.new_index(whole.listing.name)
         if place.read(INDEX_NAME, _MOST_INDEX) == index:
             break  # also if somebody published another version while we wrote
         _write(place, INDEX_NAME, index)
+
+
+def _said(place: Place, whole: Whole) -> bytes | None:
+    """What is to be said against versions there from now on; `None` if that is what it says."""
+    there = place.read(DEPRECATIONS_NAME, MOST_SAID)
+    new = merged(there, whole.said, whole.version, f"{place.target.shown}/{DEPRECATIONS_NAME}")
+    return None if new == there else new
 
 
 def _is_whole(place: Place, whole: Whole, encoded: bytes) -> bool:

@@ -78,8 +78,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     create, private: make the repository if there is none. branch: commit there instead of to `main`.
     pull_request: propose it. tag: set the tag of the version. tag_only: send nothing, set the tag of what is
-    there. force: publish although a check found errors. endpoint, token: those of the environment if not
-    given.
+    there. force: publish although a check found errors, or the version is deprecated. endpoint, token: those
+    of the environment if not given.
     """
 
     dry_run: bool = False
@@ -151,7 +151,7 @@ def _verified(folder: Path, problems: Problems, options: Options, progress: Prog
     whole = read_whole(folder, found, progress=advance)
     stops = []
     for problem in found:
-        if options.force and problem.code == "checks.errors":
+        if options.force and problem.code in ("checks.errors", "release.deprecated"):
             problem = msgspec.structs.replace(problem, severity="warning")
         problems.extend([problem])
         if problem.severity == "error":

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synthscars.problems import Problems, ReleaseError
+from synthscars.release.deprecate import DEPRECATIONS_NAME
 from synthscars.release.manifest import version_key
 from synthscars.release.publish.contents import CARD_NAME, is_ours, printable
 from synthscars.release.publish.hub import MAIN, HubError, HubFile, HubRepository, NoRepository, Refs
+from synthscars.release.publish.said import MOST_SAID, merged
 from synthscars.release.publish.send import Change, Counter, Options, Plan, Progress, PublishReport
 from synthscars.release.publish.targets import Target
 from synthscars.release.publish.whole import Whole, git_hash
@@ -49,7 +51,7 @@ def publish_to_hub(
         return PublishReport(target.shown, whole.version, "planned", plan, url=hub.url)
     tagged = _tagged(hub, refs, whole)
     if options.tag_only:
-        return _tag_only(hub, refs, whole, target, options)
+        return _tag_only(hub, refs, whole, target, problems, options)
     if options.pull_request:
         return _propose(hub, whole, target, problems, options, progress, tagged=tagged)
     return _commit(hub, whole, target, problems, options, progress)
@@ -141,6 +143,8 @@ def _commit(
         head = refs.branches.get(branch, "") or _start(hub, refs, whole.version)
         state = _plan(hub, head, whole)
         if tagged and (not state.plan.changes or not _older(state.version, whole.version)):
+            if not options.dry_run:
+                _say(hub, whole, state, branch, problems)
             plan = Plan(keep=tuple(Change(path, file.bytes) for path, file in whole.files.items()))
             return PublishReport(target.shown, whole.version, "unchanged", plan, _at(hub, tag), tagged, tag)
         if branch in refs.branches and state.version and _older(whole.version, state.version):
@@ -162,11 +166,12 @@ def _commit(
             if not error.passing or attempt == _TRIES - 1:
                 raise
             time.sleep(2**attempt)
+    if options.tag and not tagged:
+        _tag(hub, whole, commit)
+    _say(hub, whole, state, branch, problems)
     if not options.tag:
         left = f"`synthscars release publish {whole.version} {hub.name} --tag-only` sets the tag"
         return PublishReport(target.shown, whole.version, "published", state.plan, hub.url, commit, next=left)
-    if not tagged:
-        _tag(hub, whole, commit)
     return PublishReport(target.shown, whole.version, "published", state.plan, _at(hub, tag), commit, tag)
 
 
@@ -261,6 +266,48 @@ def _title(whole: Whole) -> str:
     return f"Release {whole.version}"
 
 
+# What is said against versions
+
+
+def _say(hub: HubRepository, whole: Whole, state: _State, branch: str, problems: Problems) -> None:
+    """Commit `deprecated.json` to `main`, if there is news: a commit of its own, for versions stay the same.
+
+    state: of the branch, from which is known whether there is such a file at all.
+    """
+    there = any(change.path == DEPRECATIONS_NAME for change in state.plan.foreign)
+    if branch != MAIN or not (whole.said or there):
+        return
+    from huggingface_hub import CommitOperationAdd
+
+    for attempt in range(_TRIES):
+        head = _main(hub, hub.refs())
+        old = hub.read(hub.files(head), DEPRECATIONS_NAME, head, MOST_SAID)
+        new = merged(old, whole.said, whole.version, f"{hub.url}: {DEPRECATIONS_NAME}")
+        if new is None or new == old:
+            return
+        try:
+            with hub.errors():
+                hub.api.create_commit(
+                    hub.name,
+                    [CommitOperationAdd(DEPRECATIONS_NAME, new)],
+                    commit_message="Deprecated versions",
+                    repo_type="dataset",
+                    revision=MAIN,
+                    parent_commit=head,
+                )
+            problems.add(
+                "publish.deprecations",
+                f"what is said against versions is on {MAIN} now",
+                file=DEPRECATIONS_NAME,
+                severity="info",
+            )
+            return
+        except HubError as error:
+            if not error.passing or attempt == _TRIES - 1:
+                raise
+            time.sleep(2**attempt)
+
+
 # Tags
 
 
@@ -278,7 +325,7 @@ def _tag(hub: HubRepository, whole: Whole, commit: str) -> None:
 
 
 def _tag_only(
-    hub: HubRepository, refs: Refs, whole: Whole, target: Target, options: Options
+    hub: HubRepository, refs: Refs, whole: Whole, target: Target, problems: Problems, options: Options
 ) -> PublishReport:
     branch, tag = options.branch or MAIN, f"v{whole.version}"
     if branch not in refs.branches:
@@ -296,6 +343,7 @@ def _tag_only(
     if options.dry_run:
         return PublishReport(target.shown, whole.version, "planned", state.plan, hub.url, state.commit, tag)
     _tag(hub, whole, state.commit)
+    _say(hub, whole, state, branch, problems)
     return PublishReport(
         target.shown, whole.version, "published", state.plan, _at(hub, tag), state.commit, tag
     )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from synthscars.problems import Problems, ReleaseError
+from synthscars.release.deprecate import Deprecations, read_deprecations
 from synthscars.release.manifest import MANIFEST_NAME
 from synthscars.release.publish.contents import (
     CARD_NAME,
@@ -20,17 +21,20 @@ from synthscars.release.publish.contents import (
     is_sent,
     parse_manifest,
 )
+from synthscars.release.publish.said import add_problem
 from synthscars.workspace import is_version
 
 _AGAIN = "build the release again"
 
 
 class Whole(NamedTuple):
-    """A release whose files are those of its manifest. files: shards and companions, by path."""
+    """A release whose files are those of its manifest. files: shards and companions, by path; said: against
+    its own and other versions, in the folder that it is in."""
 
     folder: Path
     listing: Listing
     files: dict[str, FileOf]
+    said: Deprecations
 
     @property
     def version(self) -> str:
@@ -98,7 +102,9 @@ def read_whole(folder: Path, problems: Problems, *, progress: Callable[[int], No
             )
     _look_at_card(folder, listing, problems)
     _look_at_checks(folder, problems)
-    return Whole(folder, listing, dict(sorted(files.items())))
+    said = read_deprecations(folder.parent)
+    add_problem(said, listing.version, problems, "--force publishes it as it is", error=True)
+    return Whole(folder, listing, dict(sorted(files.items())), said)
 
 
 def _read(folder: Path, name: str, problems: Problems) -> FileOf | None:
