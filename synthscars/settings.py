@@ -16,9 +16,9 @@ from synthscars.problems import WorkspaceError
 CONFIG_NAME = "synthscars.toml"
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Link = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s<>\"]+)?$")]
-Doi = Annotated[str, msgspec.Meta(pattern=r"^(10\.\d{4,9}/[^\s<>\"]+)?$")]
-Language = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Link = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s<>\"]+)?\Z")]
+Doi = Annotated[str, msgspec.Meta(pattern=r"^(10\.\d{4,9}/[^\s<>\"]+)?\Z")]
+Language = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")]
 Creators = Literal["crowdsourced", "expert-generated", "found", "machine-generated", "no-annotation", "other"]
 
 
