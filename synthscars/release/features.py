@@ -19,7 +19,7 @@ import msgspec
 
 from synthscars.geometry import area, bbox
 from synthscars.problems import FormatError
-from synthscars.records import ORIGINS, STATUSES, Artifact, Generation, ImageRecord, Review
+from synthscars.records import ORIGINS, STATUSES, Artifact, Generation, ImageRecord, Review, Ring
 from synthscars.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 """One row as plain Python values, class labels as integers."""
+
+_Measures = dict[tuple[Ring, ...], tuple[list[float], float]]
+"""Rings of a region → its bounding box and area."""
 
 MAX_SEED = 2**64 - 1
 MAX_INT = 2**63 - 1
@@ -162,6 +165,8 @@ def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | 
     """
     where = f"image {record.image_id}"
     labels = load_taxonomy()
+    # What stands was drawn by somebody, so most outlines are there twice.
+    measures: _Measures = {}
     return {
         "image": {"bytes": image_bytes, "path": record.file_name},
         "image_id": record.image_id,
@@ -172,10 +177,12 @@ def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | 
         "content_type": _label(record.content_type, labels.content_type_ids, "content type", where),
         "status": _label(record.status, STATUSES, "status", where),
         "caption": record.caption,
-        "artifacts": [_artifact_row(artifact, where) for artifact in record.artifacts],
+        "artifacts": [_artifact_row(artifact, where, measures) for artifact in record.artifacts],
         "rater_list": list(record.raters),
         "reviews": [_review_row(review, where) for review in record.reviews],
-        "rater_artifacts": None if drawn is None else [_artifact_row(artifact, where) for artifact in drawn],
+        "rater_artifacts": None
+        if drawn is None
+        else [_artifact_row(artifact, where, measures) for artifact in drawn],
         "generation": None if record.generation is None else _generation_row(record.generation, where),
         "group_id": record.group_id,
         "source": record.source,
@@ -184,16 +191,20 @@ def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | 
     }
 
 
-def _artifact_row(artifact: Artifact, image: str) -> Row:
+def _artifact_row(artifact: Artifact, image: str, measures: _Measures) -> Row:
     where = f"{image}, artifact {artifact.artifact_id}"
     labels = load_taxonomy()
+    rings = artifact.polygons
+    if rings not in measures:
+        measures[rings] = list(bbox(rings)), area(rings)
+    box, size = measures[rings]
     return {
         "artifact_id": artifact.artifact_id,
         "category": _label(artifact.category, labels.category_ids, "category", where),
         "subtype": _label(artifact.subtype, labels.subtype_ids, "subtype", where),
         "polygons": [list(ring) for ring in artifact.polygons],
-        "bbox": list(bbox(artifact.polygons)),
-        "area": area(artifact.polygons),
+        "bbox": box,
+        "area": size,
         "phrase": artifact.phrase,
         "explanation": artifact.explanation,
         "rater_id": artifact.rater_id,
