@@ -51,7 +51,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def run(workspace: Workspace, *arguments: str, terminal: bool = False) -> Result:
-    environment = {"FORCE_COLOR": "1" if terminal else None, "COLUMNS": "100"}
+    # TTY_COMPATIBLE outranks what the surroundings say of colours and terminals.
+    environment = {"TTY_COMPATIBLE": "1" if terminal else "0", "COLUMNS": "100"}
     return CliRunner().invoke(
         main, ["release", "card", *arguments, "--workspace", str(workspace.root)], env=environment
     )
