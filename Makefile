@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Installed before anything that depends on it: one version everywhere, so that a seed gives the same model.
+TORCH ?= torch==2.13.0
 
 .PHONY: demo test check format clean
 
@@ -37,5 +39,6 @@ $(VENV)/.demo-installed: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/.test-installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[platform,dev]"
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[platform,legion,dev]"
 	touch $@

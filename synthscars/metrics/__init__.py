@@ -1,0 +1,1 @@
+"""How well predictions agree with a release: where, what, why, and whether at all."""

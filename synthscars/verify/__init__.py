@@ -1,0 +1,1 @@
+"""Whether a release can be learned from, and is free of leaks and of trivial answers."""
