@@ -72,6 +72,29 @@ class ReleaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test: Share = 0.1
 
 
+class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[verify]`: what a release must show; `docs/how-to/verify.md` says what is held against what.
+
+    mask_margin, text_margin, detection_margin: by how much the model must be better than every trivial answer
+    in foreground IoU and F1, in ROUGE-L, in AUROC. confidence: of the intervals. rounds: of the bootstrap.
+    shuffled: whether a model trained on shuffled labels is asked for. shuffled_slack: by how much that one
+    may be better than the best trivial answer. nearest_slack: by how much copying from the most similar image
+    may work better from train to test than within train. test_images: with artifacts, at least.
+    review: share of the artifacts in the list of likely label errors.
+    """
+
+    mask_margin: Share = 0.05
+    text_margin: Share = 0.02
+    detection_margin: Share = 0.1
+    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
+    rounds: Annotated[int, msgspec.Meta(ge=100, le=100_000)] = 1000
+    shuffled: bool = True
+    shuffled_slack: Share = 0.05
+    nearest_slack: Share = 0.05
+    test_images: Annotated[int, msgspec.Meta(ge=2)] = 20
+    review: Share = 0.1
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything in `synthscars.toml`."""
 
@@ -80,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform: PlatformSettings = PlatformSettings()
     consensus: ConsensusSettings = ConsensusSettings()
     release: ReleaseSettings = ReleaseSettings()
+    verify: VerifySettings = VerifySettings()
 
 
 _NEW_CONFIG = """\

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from synthscars.workspace import Workspace
 
 _LONGEST_REASON = 200
+_VERIFIED = {
+    "verified": ("verified", "green"),
+    "failed": ("did not pass verify", "red"),
+    "outdated": ("changed since verify", "yellow"),
+    "missing": ("not verified", "yellow"),
+    "damaged": ("not verified", "yellow"),
+}
 
 
 @click.command("list", short_help="List the releases of a workspace.")
@@ -32,7 +39,8 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     """List the releases of a workspace, oldest first.
 
     Images, artifacts and splits; the size of the data, and what the release takes on the disk beyond the
-    older ones (versions may share files); what its checks.json says; and which versions are deprecated.
+    older ones (versions may share files); what its checks.json says; whether `synthscars verify` has found it
+    sound as it is now; and which versions are deprecated.
 
     \b
     Examples:
@@ -88,7 +96,7 @@ def _table(listing: Listing) -> Table:
             f"{each.artifacts:,}",
             size(each.bytes),
             size(each.on_disk),
-            Text(_checked(each.checks)),
+            Text(f"{_checked(each.checks)}\n").append(*_VERIFIED[each.verified]),
         )
     table.caption = f"on disk together: {size(listing.on_disk)}"
     table.caption_justify = "left"

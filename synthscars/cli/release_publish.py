@@ -48,6 +48,9 @@ _STATES = {
 @click.option("--no-tag", is_flag=True, help="Do not set the tag vX.Y.Z.")
 @click.option("--tag-only", is_flag=True, help="Send nothing: tag what is there, after a merge.")
 @click.option("--force", is_flag=True, help="Publish although checks.json has errors, or it is deprecated.")
+@click.option(
+    "--force-unverified", is_flag=True, help="Publish although `synthscars verify` was not run, or it failed."
+)
 @json_option
 def publish(
     release: str,
@@ -61,6 +64,7 @@ def publish(
     no_tag: bool,
     tag_only: bool,
     force: bool,
+    force_unverified: bool,
     as_json: bool,
 ) -> None:
     """Publish the release VERSION, or the one in the folder PATH, to TARGET.
@@ -70,9 +74,10 @@ def publish(
     On the Hub, all changes come in one commit, which gets the tag vX.Y.Z; only files that are not there
     already are sent. Elsewhere, each version is a folder.
 
-    Every file is verified first. Interrupted, the same command completes it; before that it does not count
-    as published. A published version does not change. For the Hub, HF_TOKEN or `hf auth login` gives the
-    token, HF_ENDPOINT another address.
+    Only a release that `synthscars verify` has found sound is published, unless --force-unverified is given.
+    Every file is compared with the manifest first. Interrupted, the same command completes it; before that it
+    does not count as published. A published version does not change. For the Hub, HF_TOKEN or `hf auth login`
+    gives the token, HF_ENDPOINT another address.
 
     \b
     Examples:
@@ -91,6 +96,7 @@ def publish(
     options = Options(
         dry_run=dry_run,
         force=force,
+        force_unverified=force_unverified,
         create=create,
         private=private,
         branch=branch,

@@ -12,6 +12,7 @@ from synthscars.problems import Problems, ReleaseError
 from synthscars.release.check import CHECKS_NAME
 from synthscars.release.deprecate import DEPRECATIONS_NAME, Deprecation, Deprecations, read_deprecations
 from synthscars.release.manifest import read_manifest, versions
+from synthscars.release.verified import VERIFICATION_NAME, State, read_verified
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +20,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
     on_disk: bytes of all its files that no older version has too: a shard that versions share as hard links
     is counted with the oldest of them. checks: severity → number of problems in its `checks.json`, `None` if
-    it has none. deprecated: why it should not be used, `None` if it may.
+    it has none. verified: what its `verification.json` is worth, see `Verified`. deprecated: why it should
+    not be used, `None` if it may.
     """
 
     version: str
@@ -29,6 +31,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     on_disk: int
     checks: dict[str, int] | None
+    verified: State
     deprecated: Deprecation | None
 
 
@@ -81,6 +84,7 @@ def list_releases(releases: Path, problems: Problems) -> Listing:
                 bytes=sum(shard.bytes for shard in manifest.files),
                 on_disk=on_disk,
                 checks=_checks(folder, name, problems),
+                verified=_verified(folder, name, problems),
                 deprecated=deprecations.get(name),
             )
         )
@@ -113,3 +117,16 @@ def _checks(folder: Path, name: str, problems: Problems) -> dict[str, int] | Non
             fix=f"write it again: synthscars release check {name} --save",
         )
         return None
+
+
+def _verified(folder: Path, name: str, problems: Problems) -> State:
+    found = read_verified(folder)
+    if found.state == "damaged":
+        problems.add(
+            "verification.damaged",
+            found.why,
+            severity="warning",
+            file=f"releases/{name}/{VERIFICATION_NAME}",
+            fix=f"write it again: synthscars verify {name}",
+        )
+    return found.state

@@ -96,7 +96,7 @@ def test_deprecated_versions_are_marked_with_reason_and_successor(workspace: Wor
     }
     assert second["deprecated"] is None
     shown = run(workspace, "list").stdout
-    assert "deprecated" in shown.splitlines()[2]
+    assert shown.splitlines()[2].lstrip().startswith("deprecated")
     wanted = "1.0.0 is deprecated since 2027-03-01: No [bold]licence[/bold]␛[31m. (use 1.1.0 instead)"
     assert wanted in shown.splitlines()
 

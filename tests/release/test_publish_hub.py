@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hub import READER, WRITER, Fault, Hub, contents, large_files, running_hub, two_releases
+from releasing import mark_verified
 
 from synthscars.problems import Problems, ReleaseError, UsageError
 from synthscars.release.publish import PublishReport, parse_target, publish_release
@@ -117,6 +118,7 @@ def test_a_renamed_shard_is_copied_by_the_hub(hub: Hub, releases: tuple[Path, Pa
     (folder / shard).rename(folder / renamed)
     text = (folder / "manifest.json").read_text().replace(shard, renamed).replace('"1.0.0"', '"1.0.1"')
     (folder / "manifest.json").write_text(text)
+    mark_verified(folder)
     report = publish(hub, folder)
     assert [(change.source, change.path) for change in report.plan.copy] == [(shard, renamed)]
     assert [change.path for change in report.plan.delete] == [shard]

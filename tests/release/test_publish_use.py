@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 from hub import READER, WRITER, Fault, Hub, contents, large_files, running_hub
-from releasing import add_records, changed, noise_png, raters_workspace, replace_records, sample_record
+from releasing import (
+    add_records,
+    changed,
+    mark_verified,
+    noise_png,
+    raters_workspace,
+    replace_records,
+    sample_record,
+)
 
 from synthscars.problems import Problems, ReleaseError
 from synthscars.release import build_release
@@ -104,6 +112,7 @@ def test_a_version_is_loaded_streamed_and_fetched_as_users_do_it(hub: Hub, tmp_p
     workspace = raters_workspace(tmp_path / "w")
     build_release(workspace, "1.0.0", Problems())
     folder = workspace.release_dir("1.0.0")
+    mark_verified(folder)
     publish(hub, folder)
     found = in_python(hub, tmp_path, _LOAD)
 
@@ -143,7 +152,10 @@ def three_versions(root: Path) -> tuple[Workspace, list[Path]]:
     records[number] = changed(records[number], artifacts=(corrected, *others))
     replace_records(workspace, records)
     build_release(workspace, "1.1.1", Problems())
-    return workspace, [workspace.release_dir(version) for version in ("1.0.0", "1.1.0", "1.1.1")]
+    folders = [workspace.release_dir(version) for version in ("1.0.0", "1.1.0", "1.1.1")]
+    for folder in folders:
+        mark_verified(folder)
+    return workspace, folders
 
 
 @pytest.mark.slow
@@ -212,6 +224,7 @@ def test_a_release_with_leaks_as_a_check_wrote_them_down_goes_only_if_forced(
     add_records(workspace, range(12))
     build_release(workspace, "1.0.0", Problems())
     folder = workspace.release_dir("1.0.0")
+    mark_verified(folder)
     assert json.loads((folder / "checks.json").read_text())["severities"].get("error", 0) == 0
     found = Problems()
     report = check(folder, found, format="release")

@@ -250,7 +250,7 @@ def two_releases(base: Path) -> tuple[Path, Path]:
 
 
 def _build_two(root: Path) -> None:
-    from releasing import filled_workspace, noise_png, replace_records, sample_record
+    from releasing import filled_workspace, mark_verified, noise_png, replace_records, sample_record
 
     from synthscars.problems import Problems
     from synthscars.release import build_release
@@ -262,6 +262,8 @@ def _build_two(root: Path) -> None:
         workspace.add_image(noise_png(seed), records[seed].image_id, ".png")
     replace_records(workspace, records)
     build_release(workspace, "1.1.0", Problems())
+    for version in ("1.0.0", "1.1.0"):
+        mark_verified(workspace.release_dir(version))
 
 
 def large_files(folder: Path) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -192,3 +194,20 @@ def raters_workspace(root: Path, count: int = 24, merged: int = 2, photographs: 
         )
     replace_records(workspace, records)
     return without_figures(workspace)
+
+
+def mark_verified(folder: Path, verified: bool = True, reasons: tuple[str, ...] = ()) -> Path:
+    """Say of a release that `synthscars verify` has looked at it, without training anything."""
+    manifest = (folder / "manifest.json").read_bytes()
+    text = json.dumps(
+        {
+            "format": "synthscars.verification",
+            "version": 1,
+            "verified": verified,
+            "reasons": reasons,
+            "release": {"manifest_sha256": hashlib.sha256(manifest).hexdigest()},
+        }
+    )
+    path = folder / "verification.json"
+    path.write_text(text, encoding="utf-8")
+    return path

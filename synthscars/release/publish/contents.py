@@ -13,6 +13,7 @@ import msgspec
 from synthscars.problems import ReleaseError
 from synthscars.release.deprecate import DEPRECATIONS_NAME
 from synthscars.release.manifest import MANIFEST_NAME
+from synthscars.release.verified import VERIFICATION_FILES, VERIFICATION_FOLDER, VERIFICATION_NAME
 from synthscars.workspace import is_version
 
 CARD_NAME = "README.md"
@@ -30,7 +31,7 @@ _OURS = (
     "checks.json",
     "croissant.json",
     "splits.json",
-    "verification.json",
+    VERIFICATION_NAME,
     MANIFEST_NAME,
 )
 _DATA_FOLDERS = ("data", "detection")
@@ -138,7 +139,7 @@ def is_sent(path: str) -> bool:
     """Whether a file beside the shards is published. Stricter than `is_companion`: what `release build`
     makes, texts, a licence and a citation, but no other JSON file, which may be somebody's credentials."""
     folder, _, name = path.rpartition("/")
-    if folder:
+    if folder == FIGURES:
         return is_companion(path) and name.endswith(_PICTURES)
     return is_companion(path) and (not name.endswith(".json") or name in _OURS)
 
@@ -151,6 +152,8 @@ def is_companion(path: str) -> bool:
     if not is_safe(path) or path in (FILES_NAME, DEPRECATIONS_NAME):
         return False
     folder, _, name = path.rpartition("/")
+    if folder == VERIFICATION_FOLDER:
+        return name in VERIFICATION_FILES
     if folder:
         return folder == FIGURES and not name.endswith(".parquet")
     return name.endswith((".md", ".json")) or name.startswith(("LICENSE", "CITATION"))
@@ -168,5 +171,5 @@ def is_ours(path: str, shards: Iterable[str]) -> bool:
         path in _OURS
         or path in shards
         or (path.endswith(".parquet") and folder in folders)
-        or (folder == FIGURES and is_companion(path))
+        or (folder in (FIGURES, VERIFICATION_FOLDER) and is_companion(path))
     )

@@ -74,16 +74,18 @@ class PublishReport(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to publish; all but `dry_run` and `force` concern the Hub.
+    """How to publish; all but `dry_run` and the forces concern the Hub.
 
     create, private: make the repository if there is none. branch: commit there instead of to `main`.
     pull_request: propose it. tag: set the tag of the version. tag_only: send nothing, set the tag of what is
-    there. force: publish although a check found errors, or the version is deprecated. endpoint, token: those
-    of the environment if not given.
+    there. force: publish although a check found errors, or the version is deprecated. force_unverified:
+    publish although it was not verified, or did not pass. endpoint, token: those of the environment if not
+    given.
     """
 
     dry_run: bool = False
     force: bool = False
+    force_unverified: bool = False
     create: bool = False
     private: bool = False
     branch: str = ""
@@ -151,7 +153,9 @@ def _verified(folder: Path, problems: Problems, options: Options, progress: Prog
     whole = read_whole(folder, found, progress=advance)
     stops = []
     for problem in found:
-        if options.force and problem.code in ("checks.errors", "release.deprecated"):
+        if (options.force and problem.code in ("checks.errors", "release.deprecated")) or (
+            options.force_unverified and problem.code.startswith("verification.")
+        ):
             problem = msgspec.structs.replace(problem, severity="warning")
         problems.extend([problem])
         if problem.severity == "error":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from synthscars.release.publish.contents import (
     parse_manifest,
 )
 from synthscars.release.publish.said import add_problem
+from synthscars.release.verified import VERIFICATION_NAME, read_verified
 from synthscars.workspace import is_version
 
 _AGAIN = "build the release again"
@@ -102,6 +104,7 @@ def read_whole(folder: Path, problems: Problems, *, progress: Callable[[int], No
             )
     _look_at_card(folder, listing, problems)
     _look_at_checks(folder, problems)
+    _look_at_verification(folder, problems)
     said = read_deprecations(folder.parent)
     add_problem(said, listing.version, problems, "--force publishes it as it is", error=True)
     return Whole(folder, listing, dict(sorted(files.items())), said)
@@ -236,4 +239,18 @@ def _look_at_checks(folder: Path, problems: Problems) -> None:
             f"the check found {', '.join(codes[:5])}{' and more' if len(codes) > 5 else ''}",
             file=name,
             fix="mend it and build again; --force publishes it as it is",
+        )
+
+
+# What `verify` found
+
+
+def _look_at_verification(folder: Path, problems: Problems) -> None:
+    found = read_verified(folder)
+    if found.state != "verified":
+        problems.add(
+            f"verification.{found.state}",
+            found.why,
+            file=VERIFICATION_NAME,
+            fix=f"synthscars verify {shlex.quote(str(folder))}; --force-unverified publishes it as it is",
         )
