@@ -70,7 +70,14 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     regions: tuple[PredictedRegion, ...] = ()
 
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy and torch, which models have, as Python's own."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+_encoder = msgspec.json.Encoder(order="deterministic", enc_hook=_plain)
 _decoder = msgspec.json.Decoder(Prediction)
 _any_decoder = msgspec.json.Decoder()
 
@@ -155,10 +162,49 @@ def read_predictions(path: Path, problems: Problems) -> Iterator[Prediction]:
     A line that is none (`prediction.line`) and a second one of the same image (`prediction.twice`) are
     problems and passed over. Raises `FormatError` as `read_header` does.
     """
+    for _, found in _read(path, problems):
+        yield found
+
+
+class PredictionFile:
+    """A file of predictions that gives them by image, in any order, without holding them in memory.
+
+    It is read once from end to end first, with the problems of `read_predictions`. Use it as
+    `with PredictionFile(path, problems) as file`.
+    """
+
+    def __init__(self, path: Path, problems: Problems) -> None:
+        self.header = read_header(path)
+        self._places = {found.image_id: offset for offset, found in _read(path, problems)}
+        self._file = path.open("rb")
+
+    def __enter__(self) -> PredictionFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the images, in the order of the file."""
+        return iter(self._places)
+
+    def get(self, image_id: str) -> Prediction | None:
+        """The prediction of an image, `None` if there is none."""
+        if image_id not in self._places:
+            return None
+        self._file.seek(self._places[image_id])
+        return decode_prediction(self._file.readline(MAX_LINE))
+
+
+def _read(path: Path, problems: Problems) -> Iterator[tuple[int, Prediction]]:
+    """The predictions of a file, each with the place where its line starts."""
     read_header(path)
     seen: set[str] = set()
     with path.open("rb") as file:
-        for number, line in enumerate(_lines(file), start=1):
+        for number, (offset, line) in enumerate(_lines(file), start=1):
             if not line.strip() or (number == 1 and _is_header(line)):
                 continue
             try:
@@ -183,13 +229,13 @@ def read_predictions(path: Path, problems: Problems) -> Iterator[Prediction]:
                 )
                 continue
             seen.add(found.image_id)
-            yield found
+            yield offset, found
 
 
-def _lines(file: Any) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long only its beginning, longer than `MAX_LINE`."""
+def _lines(file: Any) -> Iterator[tuple[int, bytes]]:
+    """Where each line starts, and the line; of one that is too long its beginning, longer than `MAX_LINE`."""
     while line := file.readline(MAX_LINE + 1):
-        yield line
+        yield file.tell() - len(line), line
         while len(line) > MAX_LINE and not line.endswith(b"\n"):
             if not (line := file.readline(MAX_LINE + 1)):
                 return

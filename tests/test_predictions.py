@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,13 @@ def test_any_prediction_survives_its_line(prediction: Prediction) -> None:
     line = encode_prediction(prediction)
     assert b"\n" not in line
     assert decode_prediction(line) == prediction
+
+
+def test_numbers_of_numpy_are_written_as_numbers() -> None:
+    ring = np.array([0, 0, 4, 0, 4.5, 4])
+    region = PredictedRegion(polygons=(ring,), score=np.float32(0.5))
+    found = decode_prediction(encode_prediction(msgspec.structs.replace(PLAIN, regions=(region,))))
+    assert found.regions == (PredictedRegion(polygons=((0, 0, 4, 0, 4.5, 4),), score=0.5),)
 
 
 def test_a_file_holds_its_header_and_its_predictions_in_their_order(tmp_path: Path) -> None:
