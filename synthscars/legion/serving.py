@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from synthscars.converters.labelstudio_tasks import CATEGORY
-from synthscars.legion.label_studio import to_answer
+from synthscars.legion.label_studio import Answer, to_answer
 from synthscars.legion.running import Known, Loaded, Predicts, load_item, predict_loaded
 from synthscars.legion.task_images import FindImage, image_of
 from synthscars.predictions import Prediction
@@ -45,6 +45,9 @@ MAX_TASKS = 1000
 
 MAX_REQUESTS = 16
 """Requests for predictions at a time; further ones are told to come again."""
+
+MAX_ANSWERS = 2000
+"""Answers that are remembered, so that an image is not predicted twice."""
 
 _READERS = 4
 _GRACE = 60
@@ -165,6 +168,8 @@ class _Service:
         self._model = ThreadPoolExecutor(1, thread_name_prefix="synthscars-model")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="synthscars-images")
         self._requests = 0
+        # Label Studio gives a large request up after a while, and sends it again: what was done is not lost.
+        self._answered: dict[str, Answer] = {}
 
     async def health(self, _request: Request) -> Response:
         from starlette.responses import JSONResponse
@@ -238,7 +243,7 @@ class _Service:
 
     def _load(self, task: Any) -> Loaded | Known | Problem:
         try:
-            return load_item(image_of(task, self._images))
+            return load_item(image_of(task, self._images), skip=self._answered)
         except SynthScarsError as error:
             return Problem(code="task.image", what=error.message, fix=error.fix)
 
@@ -246,15 +251,9 @@ class _Service:
         outcomes = iter(predict_loaded(self._predictor, [one for one in loaded if isinstance(one, Loaded)]))
         results: list[Json | list[Json]] = []
         for task, one in zip(tasks, loaded, strict=True):
-            outcome = next(outcomes) if isinstance(one, Loaded) else one
-            answer, why = None, str(outcome)
-            if isinstance(outcome, Prediction):
-                try:
-                    answer = to_answer(outcome, self._taxonomy)
-                except SynthScarsError as error:
-                    why = error.message
-            if answer is None:
-                _log("task.failed", task=_number(task), why=why)
+            answer = self._answer(next(outcomes) if isinstance(one, Loaded) else one)
+            if isinstance(answer, str):
+                _log("task.failed", task=_number(task), why=answer)
                 # No prediction at all. An empty one would say that there is nothing to see, and Label Studio
                 # would never ask again.
                 results.append([])
@@ -262,6 +261,21 @@ class _Service:
                 version = self._predictor.name
                 results.append({"result": answer.result, "score": answer.score, "model_version": version})
         return results
+
+    def _answer(self, outcome: Prediction | Known | Problem) -> Answer | str:
+        """The answer for one task, or why there is none. Called in the model's thread alone."""
+        if isinstance(outcome, Problem):
+            return str(outcome)
+        if isinstance(outcome, Known):
+            return self._answered.get(outcome.image_id) or "it was forgotten just now: ask again"
+        try:
+            answer = to_answer(outcome, self._taxonomy)
+        except SynthScarsError as error:
+            return error.message
+        while len(self._answered) >= MAX_ANSWERS:
+            del self._answered[next(iter(self._answered))]
+        self._answered[outcome.image_id] = answer
+        return answer
 
 
 def _number(task: Any) -> int | None:

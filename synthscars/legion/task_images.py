@@ -58,17 +58,14 @@ def image_of(task: Any, finders: Iterable[FindImage]) -> Item:
     )
 
 
-def _image_id(data: Mapping[str, Any]) -> str:
-    given = data.get("image_id")
-    return given if isinstance(given, str) and _IMAGE_ID.fullmatch(given) else ""
-
-
 def from_workspace(workspace: Workspace) -> FindImage:
     """Finds images by the `image_id` that `synthscars platform push` puts into the tasks."""
 
     def find(data: Mapping[str, Any]) -> Item | None:
-        image_id = _image_id(data)
-        path = workspace.find_image(image_id) if image_id else None
+        image_id = data.get("image_id")
+        if not isinstance(image_id, str) or not _IMAGE_ID.fullmatch(image_id):
+            return None
+        path = workspace.find_image(image_id)
         return None if path is None else Item(f"image {image_id[:12]}", partial(_read, path), image_id)
 
     return find
@@ -117,7 +114,8 @@ class FromLabelStudio:
         if not isinstance(address, str) or not address:
             return None
         url = self.checked(address)
-        return Item(f"the image {urlsplit(url).path[-80:]}", partial(self._fetch, url), _image_id(data))
+        # Not the id that the task gives: it may be another image's, and the bytes tell.
+        return Item(f"the image {urlsplit(url).path[-80:]}", partial(self._fetch, url))
 
     def checked(self, address: str) -> str:
         """The whole address of a file of this Label Studio. Raises `FormatError` if it is anything else."""

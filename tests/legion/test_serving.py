@@ -24,7 +24,7 @@ from saturated import EXPLANATION, PHRASE, SaturatedBlob
 
 from synthscars.images import sha256
 from synthscars.legion import task_images
-from synthscars.legion.serving import MAX_TASKS, create_app
+from synthscars.legion.serving import MAX_TASKS, create_app, listen
 from synthscars.legion.task_images import FromLabelStudio, from_workspace
 from synthscars.predictions import Prediction
 from synthscars.problems import FormatError, UsageError
@@ -309,6 +309,51 @@ def test_the_model_does_one_thing_at_a_time_and_health_answers_meanwhile(
             thread.join(30)
     assert len(answers) == 3
     assert model.most == 1
+
+
+def test_when_the_asker_gives_up_the_model_stops_and_what_is_done_is_not_done_again(
+    workspace: Workspace, truth: list[ImageRecord]
+) -> None:
+    uvicorn = pytest.importorskip("uvicorn")
+    model = _Slow()
+    app = create_app(model, [from_workspace(workspace)], batch_size=1)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    body = {"tasks": [task(record.image_id) for record in truth]}
+    with listen("127.0.0.1", 0) as at:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [at]})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{at.getsockname()[1]}"
+            with httpx.Client(base_url=url, trust_env=False) as client:
+                _until_healthy(client)
+                with pytest.raises(httpx.ReadTimeout):
+                    client.post("/predict", json=body, timeout=0.5)
+                assert model.at_work.acquire(timeout=30)
+                model.go.set()
+                # It goes on with nothing: health is asked until the first image is through.
+                while not model.calls:
+                    client.get("/health")
+                client.get("/health").raise_for_status()
+                assert model.calls == [1]
+                again = client.post("/predict", json=body, timeout=30)
+                assert [bool(one["result"]) for one in again.json()["results"]] == [True] * 3
+                assert model.calls == [1, 1, 1]
+        finally:
+            model.go.set()
+            server.should_exit = True
+            thread.join(30)
+
+
+def test_only_so_many_answers_are_remembered(
+    client: Any, truth: list[ImageRecord], model: SaturatedBlob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthscars.legion.serving.MAX_ANSWERS", 2)
+    for record in truth:
+        predict(client, task(record.image_id))
+    predict(client, task(truth[2].image_id))
+    assert model.calls == [1, 1, 1]
+    predict(client, task(truth[0].image_id))
+    assert model.calls == [1, 1, 1, 1]
 
 
 def test_more_requests_than_it_can_keep_are_told_to_come_again(
