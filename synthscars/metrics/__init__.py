@@ -6,10 +6,10 @@ may be kept, sent around and put together in any order. `bootstrap` says how far
 of the paper's robustness table.
 """
 
-from synthscars.metrics.bootstrap import bootstrap, bootstrap_gain
 from synthscars.metrics.evaluation import Evaluation, Figure, summarize
 from synthscars.metrics.masks import RASTERIZERS, Rasterizer
-from synthscars.metrics.perturb import PERTURBATIONS, perturb
+from synthscars.metrics.perturbations import PERTURBATIONS, perturb
+from synthscars.metrics.resampling import bootstrap, bootstrap_gain
 from synthscars.metrics.scores import ImageScore, decode_score, encode_score, score_image, score_images
 from synthscars.metrics.statistics import STATISTICS, value_of
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from synthscars.metrics.bootstrap import LEVEL, ROUNDS, intervals
 from synthscars.metrics.instances import Precision, mask_ap
 from synthscars.metrics.overlap import OVERLAPS
+from synthscars.metrics.resampling import LEVEL, ROUNDS, intervals
 from synthscars.metrics.scores import UNKNOWN, CategoryScore, ImageScore
 from synthscars.metrics.statistics import (
     STATISTICS,

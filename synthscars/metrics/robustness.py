@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from synthscars.metrics.bootstrap import ROUNDS, bootstrap_gain
+from synthscars.metrics.resampling import ROUNDS, bootstrap_gain
 from synthscars.metrics.scores import ImageScore
 from synthscars.metrics.statistics import value_of
 

@@ -290,7 +290,7 @@ def _quality(
     found: int,
 ) -> Quality:
     # Largest first, as `match` has them: the same pairs give the same sum.
-    total = sum(float(ious[pair]) for pair in pairs)
+    total = sum((float(ious[pair]) for pair in pairs), 0.0)
     return Quality(len(pairs), total, found - len(pairs), true - len(pairs))
 
 
