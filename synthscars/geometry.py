@@ -159,9 +159,9 @@ def _near(ring: Sequence[float], width: int, height: int) -> list[float]:
     """
     size = max(width, height)
     low, high = float(-size), float(2 * size)
-    points = list(zip(ring[::2], ring[1::2], strict=False))
-    if not points or (min(ring) >= low and max(ring) <= high):
+    if len(ring) < 2 or (min(ring) >= low and max(ring) <= high):
         return list(ring)
+    points = list(zip(ring[::2], ring[1::2], strict=False))
     # One straight cut after another (Sutherland and Hodgman): each edge that crosses it ends there.
     for axis, limit, sign in ((0, low, 1), (0, high, -1), (1, low, 1), (1, high, -1)):
         kept: list[tuple[float, float]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from synthscars.jsonl import read_records
 from synthscars.problems import Problems, ReleaseError
 from synthscars.records import Artifact, ImageRecord
+from synthscars.records import Origin as ImageOrigin
 from synthscars.release import staging
 from synthscars.release.checked import check_built
 from synthscars.release.deprecate import DEPRECATIONS_NAME, deprecations_text, read_deprecations
@@ -156,7 +157,8 @@ def _choose(
 
     min_iou = workspace.settings.consensus.min_iou
     seen: set[str] = set()
-    for drawn in usable(_with_provenance(workspace, read_records(source)), problems, set_aside):
+    current = workspace.provenance()
+    for drawn in usable(_with_provenance(current, read_records(source)), problems, set_aside):
         seen.add(drawn.image_id)
         (record,) = adjudicate([drawn], problems, min_iou=min_iou)
         if record.status == "unlabelled" and record.origin == "real":
@@ -178,7 +180,7 @@ def _choose(
             fitted = fit_columns(record, problems)
             yield Ready(record=fitted, drawn=_drawn(drawn, record, fitted))
     known = seen | set_aside.keys()
-    if any(origin == "real" and image not in known for image, (origin, _) in workspace.provenance().items()):
+    if any(origin == "real" and image not in known for image, (origin, _) in current.items()):
         for record in workspace.images():
             if record.origin == "real" and record.image_id not in known:
                 yield Ready(record=fit_columns(record, problems), labelled=False)
@@ -192,9 +194,10 @@ def _drawn(drawn: ImageRecord, merged: ImageRecord, fitted: ImageRecord) -> tupl
     return fit_columns(msgspec.structs.replace(drawn, generation=None), Problems()).artifacts
 
 
-def _with_provenance(workspace: Workspace, records: Iterable[ImageRecord]) -> Iterator[ImageRecord]:
+def _with_provenance(
+    current: Mapping[str, tuple[ImageOrigin, str]], records: Iterable[ImageRecord]
+) -> Iterator[ImageRecord]:
     """Records with the origin and licence that the workspace knows now: later ingests may correct them."""
-    current = workspace.provenance()
     for record in records:
         origin, license = current.get(record.image_id, (record.origin, record.license))
         yield msgspec.structs.replace(record, origin=origin, license=license or record.license)

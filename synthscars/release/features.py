@@ -11,15 +11,15 @@ that generated the image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from synthscars.geometry import area, bbox
 from synthscars.problems import FormatError
 from synthscars.records import ORIGINS, STATUSES, Artifact, Generation, ImageRecord, Review, Ring
+from synthscars.release.measures import areas, boxes
 from synthscars.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 """One row as plain Python values, class labels as integers."""
 
-_Measures = dict[tuple[Ring, ...], tuple[list[float], float]]
+Measures = dict[tuple[Ring, ...], tuple[list[float], float]]
 """Rings of a region → its bounding box and area."""
 
 MAX_SEED = 2**64 - 1
@@ -156,17 +156,33 @@ DESCRIPTIONS: dict[str, str] = {
 """What each column holds, for the dataset card."""
 
 
-def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | None = None) -> Row:
+def measures(regions: Iterable[tuple[Ring, ...]]) -> Measures:
+    """Boxes and areas of regions, which must be usable, for `to_row`: of many together in a fraction of the
+    time."""
+    # What stands was drawn by somebody, so most outlines are there twice.
+    found = list(dict.fromkeys(regions))
+    return {
+        rings: (list(box), size) for rings, box, size in zip(found, boxes(found), areas(found), strict=True)
+    }
+
+
+def to_row(
+    record: ImageRecord,
+    image_bytes: bytes,
+    drawn: Sequence[Artifact] | None = None,
+    measured: Measures | None = None,
+) -> Row:
     """The row of a record; `image_bytes` are embedded as they are.
 
     drawn: every rater's regions before merging, `None` if they are not known. Box and area are derived from
-    the polygons, which must be usable (see `geometry.ring_faults`). Raises `FormatError` naming the image if
-    a label is not in the vocabulary or a number does not fit its column.
+    the polygons, which must be usable (see `geometry.ring_faults`). measured: those of all regions of the
+    record, if they are known. Raises `FormatError` naming the image if a label is not in the vocabulary or a
+    number does not fit its column.
     """
     where = f"image {record.image_id}"
     labels = load_taxonomy()
-    # What stands was drawn by somebody, so most outlines are there twice.
-    measures: _Measures = {}
+    if measured is None:
+        measured = measures(artifact.polygons for artifact in (*record.artifacts, *(drawn or ())))
     return {
         "image": {"bytes": image_bytes, "path": record.file_name},
         "image_id": record.image_id,
@@ -177,12 +193,12 @@ def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | 
         "content_type": _label(record.content_type, labels.content_type_ids, "content type", where),
         "status": _label(record.status, STATUSES, "status", where),
         "caption": record.caption,
-        "artifacts": [_artifact_row(artifact, where, measures) for artifact in record.artifacts],
+        "artifacts": [_artifact_row(artifact, where, measured) for artifact in record.artifacts],
         "rater_list": list(record.raters),
         "reviews": [_review_row(review, where) for review in record.reviews],
         "rater_artifacts": None
         if drawn is None
-        else [_artifact_row(artifact, where, measures) for artifact in drawn],
+        else [_artifact_row(artifact, where, measured) for artifact in drawn],
         "generation": None if record.generation is None else _generation_row(record.generation, where),
         "group_id": record.group_id,
         "source": record.source,
@@ -191,13 +207,10 @@ def to_row(record: ImageRecord, image_bytes: bytes, drawn: Sequence[Artifact] | 
     }
 
 
-def _artifact_row(artifact: Artifact, image: str, measures: _Measures) -> Row:
+def _artifact_row(artifact: Artifact, image: str, measured: Measures) -> Row:
     where = f"{image}, artifact {artifact.artifact_id}"
     labels = load_taxonomy()
-    rings = artifact.polygons
-    if rings not in measures:
-        measures[rings] = list(bbox(rings)), area(rings)
-    box, size = measures[rings]
+    box, size = measured[artifact.polygons]
     return {
         "artifact_id": artifact.artifact_id,
         "category": _label(artifact.category, labels.category_ids, "category", where),

@@ -37,10 +37,10 @@ class Images(NamedTuple):
     placed: Placed
     load: Load
 
-    def image(self, image_id: str) -> Ready:
-        """An image with the group and the split that it has in this release."""
-        placed = self.placed
-        return self.waiting.get(image_id, group=placed.groups[image_id], split=placed.splits[image_id])
+    def image(self, image_id: str, content: bytes = b"") -> Ready:
+        """An image with the group and the split that it has in this release; content: as in `Waiting.get`."""
+        group, split = self.placed.groups[image_id], self.placed.splits[image_id]
+        return self.waiting.get(image_id, group=group, split=split, content=content)
 
     def picture(self, image_id: str) -> bytes | None:
         """The bytes of an image file, for the examples on the card."""
@@ -83,7 +83,9 @@ def file_images(
     there is no room for one of them.
     """
     totals = Totals()
-    files = images.placed.files
+    size = images.waiting.size
+    # The largest first: behind a large last one, the other threads would have nothing to do.
+    files = sorted(images.placed.files, key=lambda planned: -sum(map(size, planned.images)))
     advance = stages("writing images", len(images.placed.splits))
     kept = _kept(folder, files)
     earlier = {shard.key: shard for shard in before.manifest.files if shard.key} if before else {}
@@ -113,10 +115,10 @@ def file_images(
         shard = _write(folder, images, planned, key, advance, max(1, count // at_once))
         return _Done(shard, written=True, damaged=damaged)
 
-    shards: list[Shard] = []
+    shards: dict[str, Shard] = {}
     written = 0
     for done in map_ordered(have, keyed(), workers=at_once, ahead=0):
-        shards.append(done.shard)
+        shards[done.shard.path] = done.shard
         written += done.shard.bytes if done.written else 0
         if done.damaged and before is not None:
             problems.add(
@@ -126,7 +128,7 @@ def file_images(
                 file=f"{before.manifest.version}/{done.damaged}",
                 fix=f"`synthscars release check {before.manifest.version}` says what else is wrong",
             )
-    return Filed(shards, written, totals)
+    return Filed([shards[planned.path] for planned in images.placed.files], written, totals)
 
 
 def _kept(folder: Path, files: Sequence[Planned]) -> dict[str, Shard]:
@@ -141,12 +143,13 @@ def _key(images: Images, planned: Planned, totals: Totals) -> str:
     """Hash of what makes the rows of a file; its images are added to `totals` on the way."""
     key = new_key()
     for image_id in planned.images:
-        image = images.image(image_id)
+        content = images.waiting.content(image_id)
+        image = images.image(image_id, content)
         if image.labelled:
             totals.add(image.record, image.drawn)
         else:
             totals.add_detection_only(image.record)
-        for part in (image.record.group_id.encode(), images.waiting.content(image_id)):
+        for part in (image.record.group_id.encode(), content):
             key.update(len(part).to_bytes(8, "big"))
             key.update(part)
     return key.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,8 @@ from synthscars.release.waiting import Ready, Stamp
 from synthscars.workspace import Workspace
 
 _FIX = "ingest the original file again"
+_BATCH = 16
+"""Images that a thread looks at in one go: for each, waking it up would take as long as opening the file."""
 
 
 def find_images(
@@ -65,9 +68,11 @@ def find_images(
         image = msgspec.structs.replace(image, bytes=stamp[0], stamp=stamp)
         return (image, None) if scrubbed is None else _scrubbed(image, path)
 
-    for (image, problem), original in map_ordered(
-        lambda image: (look(image), image.record.image_id), images, workers=workers
-    ):
+    def look_at(batch: list[Ready]) -> list[tuple[Ready, Problem | None, str]]:
+        return [(*look(image), image.record.image_id) for image in batch]
+
+    looked_at = map_ordered(look_at, _batches(images), workers=workers)
+    for image, problem, original in chain.from_iterable(looked_at):
         if problem is not None:
             problems.extend([problem])
         if problem is not None and problem.severity == "error":
@@ -95,6 +100,12 @@ def find_images(
                 yield image
         if advance is not None:
             advance(1)
+
+
+def _batches(images: Iterable[Ready]) -> Iterator[list[Ready]]:
+    source = iter(images)
+    while batch := list(islice(source, _BATCH)):
+        yield batch
 
 
 def _scrubbed(image: Ready, path: Path) -> tuple[Ready, Problem | None]:

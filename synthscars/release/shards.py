@@ -1,9 +1,9 @@
 """Writes rows into Parquet files: the same rows give the same bytes.
 
 Images are stored uncompressed: they are compressed already, and a second compression would hide from content
-deduplication (the Hugging Face Hub's, or a backup's) that two releases hold the same image. Pages are cut
-where the content says so, not at a fixed size, so that a changed row leaves the pages after it as they were.
-Row groups are small, so that a reader can fetch a few images without the rest.
+deduplication (the Hugging Face Hub's, or a backup's) that two releases hold the same image. Each has a page
+of its own, so that pages are cut where the content is, and one that is taken out leaves those behind it as
+they were. Row groups are small, so that a reader can fetch a few images without the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -19,10 +20,8 @@ import msgspec
 
 from synthscars.engine import map_ordered
 from synthscars.files import atomic_file
-from synthscars.records import ORIGINS, STATUSES
-from synthscars.release.features import features, to_row
+from synthscars.release.features import features, measures, to_row
 from synthscars.release.waiting import Ready
-from synthscars.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,14 +29,18 @@ if TYPE_CHECKING:
 ROW_GROUP_ROWS = 100
 ROW_GROUP_BYTES = 64 * 2**20
 
-LAYOUT = 1
-"""Raised whenever this module or `features` would write other bytes for the same images."""
+LAYOUT = 2
+"""Raised whenever this module or `to_row` would write other bytes for the same images."""
 
 _IMAGE_COLUMN = "image.bytes"
+_NUMBERS = ("polygons.list.element.list.element", "bbox.list.element")
+"""How the columns end that hold numbers of which hardly any occurs twice, so that a dictionary is a loss."""
 
-_CHUNKS = {"min_chunk_size": 8 * 2**10, "max_chunk_size": 64 * 2**10, "norm_level": 0}
-"""Sizes of pages in bytes. Smaller than a picture, so that each begins a page and those behind one that is
-taken out stay as they are; pages of the default size hold several, and moved a fifth of a file."""
+_PAGES = {"write_batch_size": 1, "data_page_size": 16 * 2**10}
+"""Whether a page is full is looked at after each row, so any picture of more than 16 KiB ends one. Pages of
+the default size hold several pictures, and a row that was taken out moved a fifth of a file. The writer's
+`use_content_defined_chunking` cuts at the same places (it does not cut within a value), but reads every byte
+to find them, which took longer than writing."""
 
 Load = Callable[[Ready, memoryview], None]
 """Fills as many bytes as an image file has (`Ready.bytes`) with it; raises `ReleaseError` if it is another.
@@ -63,15 +66,8 @@ class Shard(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def new_key() -> hashlib._Hash:
     """A hash to feed with what makes the rows of a file; columns and their classes are in it already."""
-    taxonomy = load_taxonomy()
-    classes = (
-        taxonomy.category_ids,
-        taxonomy.subtype_ids,
-        taxonomy.content_type_ids,
-        ORIGINS,
-        STATUSES,
-    )
-    return hashlib.sha256(msgspec.json.encode((LAYOUT, ROW_GROUP_ROWS, ROW_GROUP_BYTES, classes)))
+    layout = LAYOUT, ROW_GROUP_ROWS, ROW_GROUP_BYTES, features().to_dict()
+    return hashlib.sha256(msgspec.json.encode(layout, order="deterministic"))
 
 
 def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int | None = None) -> int:
@@ -85,15 +81,19 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
     schema = features().arrow_schema
     columns = _leaf_columns(schema)
     small = [column for column in columns if column != _IMAGE_COLUMN]
-
     small_schema = pa.schema([field for field in schema if field.name != "image"])
+    # Memory of row groups that are written: to get new memory for each would take as long as reading it.
+    spare: list[pa.Buffer] = []
 
-    def table(group: list[Ready]) -> pa.Table:
-        rows = [to_row(image.record, b"", image.drawn) for image in group]
+    def table(group: list[Ready]) -> tuple[pa.Table, pa.Buffer]:
+        drawn = (each for image in group for each in (*image.record.artifacts, *(image.drawn or ())))
+        measured = measures(artifact.polygons for artifact in drawn)
+        rows = [to_row(image.record, b"", image.drawn, measured) for image in group]
         small_table = pa.Table.from_pylist(rows, schema=small_schema)
-        columns = {"image": _image_column(group, load, schema.field("image").type)}
+        memory = _memory(sum(image.bytes for image in group), spare)
+        columns = {"image": _image_column(group, load, memory, schema.field("image").type)}
         columns |= dict(zip(small_table.column_names, small_table.columns, strict=True))
-        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), memory
 
     arrow_bytes = 0
     with (
@@ -103,29 +103,40 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
             sink,
             schema,
             compression={column: "NONE" if column == _IMAGE_COLUMN else "ZSTD" for column in columns},
-            use_dictionary=small,
+            use_dictionary=[column for column in small if not column.endswith(_NUMBERS)],
             write_statistics=small,
             write_page_index=True,
-            use_content_defined_chunking=_CHUNKS,
+            **_PAGES,
         ) as writer,
     ):
-        for rows in map_ordered(table, _row_groups(images), workers=workers, ahead=1):
+        for rows, memory in map_ordered(table, _row_groups(images), workers=workers, ahead=1):
             writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
             arrow_bytes += rows.nbytes
+            spare.append(memory)
     return arrow_bytes
 
 
-def _image_column(group: list[Ready], load: Load, kind: pa.DataType) -> pa.StructArray:
+def _memory(size: int, spare: list[pa.Buffer]) -> pa.Buffer:
+    """At least so many bytes."""
+    import pyarrow as pa
+
+    with suppress(IndexError):  # of a list that other threads take from as well
+        memory = spare.pop()
+        if memory.size >= size:
+            return memory
+    return pa.allocate_buffer(size + size // 8)
+
+
+def _image_column(group: list[Ready], load: Load, memory: pa.Buffer, kind: pa.DataType) -> pa.StructArray:
     import numpy as np
     import pyarrow as pa
 
     offsets = np.zeros(len(group) + 1, dtype=np.int32)
     np.cumsum([image.bytes for image in group], out=offsets[1:])
-    buffer = pa.allocate_buffer(int(offsets[-1]))
-    content = memoryview(buffer).cast("B")
+    content = memoryview(memory).cast("B")
     for image, start, end in zip(group, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         load(image, content[start:end])
-    data = pa.BinaryArray.from_buffers(pa.binary(), len(group), [None, pa.py_buffer(offsets), buffer])
+    data = pa.BinaryArray.from_buffers(pa.binary(), len(group), [None, pa.py_buffer(offsets), memory])
     names = pa.array([image.record.file_name for image in group], pa.string())
     return pa.StructArray.from_arrays([data, names], fields=[kind.field("bytes"), kind.field("path")])
 

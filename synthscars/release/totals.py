@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from functools import cache
 from itertools import zip_longest
 from typing import Generic, TypeVar
@@ -18,11 +18,11 @@ from typing import Generic, TypeVar
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from synthscars import geometry
-from synthscars.records import Artifact, ImageRecord, Ring, source_name
+from synthscars.records import Artifact, ImageRecord, source_name
 from synthscars.release.agreement import Agreement
+from synthscars.release.measures import areas
 from synthscars.simulate.metadata import VERSION as SIMULATED
 from synthscars.taxonomy import load_taxonomy
 
@@ -125,21 +125,15 @@ class Regions:
     def __init__(self) -> None:
         self._share: dict[str, Spread] = {name: Spread() for name in (*load_taxonomy().category_ids, UNKNOWN)}
         self._heat = np.zeros((HEAT_CELLS, HEAT_CELLS), dtype=np.int64)
-        self._waiting: list[tuple[str, Sequence[Ring], float]] = []
+        self._waiting: list[ImageRecord] = []
+        self._count = 0
 
     def add(self, record: ImageRecord) -> None:
         """Take in the artifacts of an image."""
-        pixels = record.width * record.height
-        rings: list[Sequence[float]] = []
-        for artifact in record.artifacts:
-            category = artifact.category if artifact.category in self._share else UNKNOWN
-            self._waiting.append((str(category), artifact.polygons, pixels))
-            rings.extend(artifact.polygons)
-        if rings and pixels > 0:
-            scale = np.array([HEAT_CELLS / record.width, HEAT_CELLS / record.height])
-            scaled = [(np.reshape(ring, (-1, 2)) * scale).ravel().tolist() for ring in rings]
-            self._heat += geometry.to_mask(scaled, HEAT_CELLS, HEAT_CELLS)
-        if len(self._waiting) >= _TOGETHER:
+        if record.artifacts and record.width > 0 and record.height > 0:
+            self._waiting.append(record)
+            self._count += len(record.artifacts)
+        if self._count >= _TOGETHER:
             self._measure()
 
     @property
@@ -152,21 +146,25 @@ class Regions:
     def heat(self) -> npt.NDArray[np.int64]:
         """Images with an artifact in each part of the picture, shape (HEAT_CELLS, HEAT_CELLS), top row
         first."""
+        self._measure()
         return self._heat
 
     def _measure(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        areas: list[float | None] = [None] * len(waiting)
-        # One sound ring is the rule, and many are measured faster together.
-        single = [number for number, (_, rings, _) in enumerate(waiting) if len(rings) == 1]
-        shapes = np.array([geometry.polygon(waiting[number][1][0]) for number in single], dtype=object)
-        sound = shapely.is_valid(shapes)
-        for number, valid, size in zip(single, sound, shapely.area(shapes), strict=True):
-            if valid:
-                areas[number] = float(size)
-        for (category, rings, pixels), size in zip(waiting, areas, strict=True):
-            if pixels > 0:
-                self._share[category].add((geometry.area(rings) if size is None else size) / pixels)
+        """Take in what waits: many are measured faster together."""
+        waiting, self._waiting, self._count = self._waiting, [], 0
+        artifacts = [(record, artifact) for record in waiting for artifact in record.artifacts]
+        sizes = areas([artifact.polygons for _, artifact in artifacts])
+        for (record, artifact), size in zip(artifacts, sizes, strict=True):
+            category = artifact.category if artifact.category in self._share else UNKNOWN
+            self._share[str(category)].add(size / (record.width * record.height))
+        for record in waiting:
+            scale = HEAT_CELLS / record.width, HEAT_CELLS / record.height
+            rings = [
+                [value * scale[number % 2] for number, value in enumerate(ring)]
+                for artifact in record.artifacts
+                for ring in artifact.polygons
+            ]
+            self._heat += geometry.to_mask(rings, HEAT_CELLS, HEAT_CELLS)
 
 
 class Totals:

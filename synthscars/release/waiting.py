@@ -154,14 +154,17 @@ class Waiting:
         """The record as it was added."""
         return _decoder.decode(self.content(image_id)).record
 
-    def get(self, image_id: str, *, group: str, split: str) -> Ready:
-        """The image, with the group and the split that it has in the release."""
+    def get(self, image_id: str, *, group: str, split: str, content: bytes = b"") -> Ready:
+        """The image, with the group and the split that it has in the release.
+
+        content: what `content` gives, if it is at hand.
+        """
         place = self._places[image_id]
-        content = _decoder.decode(self.content(image_id))
+        found = _decoder.decode(content or self.content(image_id))
         first, second, third = self._stamps[3 * place : 3 * place + 3]
         return Ready(
-            record=msgspec.structs.replace(content.record, group_id=group, split=split),
-            drawn=content.drawn,
+            record=msgspec.structs.replace(found.record, group_id=group, split=split),
+            drawn=found.drawn,
             bytes=self._sizes[place],
             stamp=None if first < 0 else (first, second, third),
             labelled=bool(self._labelled[place]),
