@@ -12,8 +12,8 @@ from synthscars.images import open_image, sha256, upright
 from synthscars.predictions import Prediction, encode_prediction
 from synthscars.problems import ImageError, Problem, SynthScarsError
 
-Change = Callable[[Image.Image], Image.Image]
-"""Something done to an upright RGB image before the model sees it; it keeps its size."""
+Change = Callable[[Image.Image, str], Image.Image]
+"""Something done to an upright RGB image, given its id, before the model sees it; it keeps its size."""
 
 _READERS = 2
 
@@ -69,7 +69,7 @@ def load_item(
         if image_id in skip:
             return Known(image_id)
         image = upright(open_image(data)).convert("RGB")
-        return Loaded(item, image_id, image if change is None else change(image))
+        return Loaded(item, image_id, image if change is None else change(image, image_id))
     except ImageError as error:
         return Problem(code=error.code, what=error.message, fix=error.fix, file=item.name, image=image_id)
     except SynthScarsError as error:

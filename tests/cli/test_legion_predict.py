@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from killing import killed_at
@@ -26,7 +27,7 @@ from synthscars.workspace import Workspace
 def model(monkeypatch: pytest.MonkeyPatch) -> SaturatedBlob:
     """What every checkpoint is in these tests."""
     found = SaturatedBlob()
-    monkeypatch.setattr("synthscars.cli.legion.load_predictor", lambda _checkpoint, _device: found)
+    monkeypatch.setattr("synthscars.cli.legion_model.load_predictor", lambda _checkpoint, _device: found)
     return found
 
 
@@ -187,6 +188,32 @@ def test_limit_takes_the_first_images(model: SaturatedBlob, pictures: Path, tmp_
     assert [one.image_id for one in found] == [sha256(noise_png(number)) for number in range(2)]
 
 
+def test_images_are_perturbed_the_same_way_each_time_and_not_all_alike(
+    model: SaturatedBlob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        Image.new("RGB", (16, 16), (number, 100, 100)).save(tmp_path / f"{number}.png")
+    seen: list[bytes] = []
+    real = model._one
+
+    def look(image: Image.Image, image_id: str) -> Prediction:
+        seen.append(image.tobytes())
+        return real(image, image_id)
+
+    monkeypatch.setattr(model, "_one", look)
+    for name in ("a", "b"):
+        result = run(tmp_path / "*.png", "-o", tmp_path / f"{name}.jsonl", "--perturb", "noise-0.1")
+        assert result.exit_code == 0, result.stderr
+    assert seen[:2] == seen[2:]
+    first, second = (np.frombuffer(data, dtype=np.uint8).astype(int) - 100 for data in seen[:2])
+    assert 15 < first.reshape(-1, 3)[:, 1:].std() < 35  # a tenth of 255
+    assert (first != second).mean() > 0.9
+    assert read_header(tmp_path / "a.jsonl")["perturbation"] == "noise-0.1"
+    unknown = run(tmp_path / "0.png", "-o", tmp_path / "c.jsonl", "--perturb", "nose")
+    assert unknown.exit_code == 2
+    assert "noise-0.1" in unknown.stderr
+
+
 def test_a_file_that_is_there_is_replaced_only_by_force(
     model: SaturatedBlob, pictures: Path, tmp_path: Path
 ) -> None:
@@ -270,7 +297,7 @@ class TestAKilledRunGoesOn:
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 from saturated import SaturatedBlob
-import synthscars.cli.legion as cli
+import synthscars.cli.legion_model as cli
 cli.load_predictor = lambda checkpoint, device: SaturatedBlob()
 from synthscars.cli import main
 main(["legion", "predict", "model", sys.argv[1], "-o", sys.argv[2], "--batch-size", "2"])

@@ -532,7 +532,7 @@ SERVE = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 from saturated import SaturatedBlob
-import synthscars.cli.legion as cli
+import synthscars.cli.legion_model as cli
 
 class Slow(SaturatedBlob):
     def predict(self, *arguments, **options):
