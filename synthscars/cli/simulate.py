@@ -13,33 +13,71 @@ from synthscars.cli.common import json_option, output, print_json, progress
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "-n", "--count", type=click.IntRange(min=1), default=24, show_default=True, help="Images to draw."
+    "-n",
+    "--count",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="Generator outputs to draw, about one in five without an artifact.",
+)
+@click.option(
+    "--photographs",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Pictures to draw as a camera would take them (origin real), for detectors.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the whole series.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that draw; the files are the same for any number.",
+)
 @json_option
-def simulate(folder: Path, count: int, seed: int, as_json: bool) -> None:
+def simulate(folder: Path, count: int, photographs: int, seed: int, workers: int, as_json: bool) -> None:
     """Draw simulated generator outputs into FOLDER, with artifacts that are known.
 
     People, objects, animals and scenes as PNG and JPEG files with AUTOMATIC1111-style parameters in
     FOLDER/images, and what is wrong in each of them (polygon, category, phrase, explanation) in
-    FOLDER/ground_truth.jsonl. The same seed gives the same files. They are drawings: for demos, tests and
-    benchmarks, not a substitute for real generations.
+    FOLDER/ground_truth.jsonl. All eleven subtypes of the taxonomy occur in all four content types, one to
+    four in a picture. What is odd but possible (a balloon, a torn poster, a clown's nose) is not marked; it
+    stands in the record's extra.hard_negatives. The same seed gives the same files, and a run that was
+    stopped goes on. They are drawings: for demos, tests, benchmarks and a first training, not a substitute
+    for real generations.
+
+    --photographs draws the same kinds of scenes with nothing planted and with the traces of a lens and a
+    sensor instead of a generator's, into FOLDER/photographs. They are drawings as well.
 
     \b
-    Example:
+    Examples:
       synthscars simulate generated --count 100 --seed 7
       synthscars ingest generated/images
+      synthscars simulate training --count 4000 --photographs 1000 --workers 8
     """
     from synthscars.simulate import read_truth, write_simulated
 
-    with progress("drawing", count) as advance:
-        truth = write_simulated(folder, count, seed, progress=lambda _done: advance(1))
+    if not count and not photographs:
+        raise click.UsageError("nothing to draw: --count and --photographs are both 0")
+    with progress("drawing", count + photographs) as advance:
+        before = 0
+
+        def show(done: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        truth = write_simulated(folder, count, seed, photographs=photographs, workers=workers, progress=show)
     records = read_truth(truth)
+    generated = [record for record in records if record.origin == "synthetic"]
     artifacts = [artifact for record in records for artifact in record.artifacts]
     result = {
-        "images": len(records),
-        "clean": sum(record.status == "clean" for record in records),
+        "images": len(generated),
+        "photographs": len(records) - len(generated),
+        "clean": sum(record.status == "clean" for record in generated),
         "artifacts": len(artifacts),
+        "hard_negatives": sum(len(record.extra.get("hard_negatives", [])) for record in records),
         "subtypes": dict(sorted(Counter(str(artifact.subtype) for artifact in artifacts).items())),
         "content_types": dict(sorted(Counter(str(record.content_type) for record in records).items())),
         "truth": str(truth),
@@ -49,5 +87,7 @@ def simulate(folder: Path, count: int, seed: int, as_json: bool) -> None:
     else:
         clean = f"{result['clean']} without an artifact"
         screen = output()
-        screen.print(f"{len(records)} simulated images ({clean}) in {folder / 'images'}", markup=False)
+        screen.print(f"{len(generated)} simulated images ({clean}) in {folder / 'images'}", markup=False)
+        if photographs:
+            screen.print(f"{photographs} simulated photographs in {folder / 'photographs'}", markup=False)
         screen.print(f"{len(artifacts)} artifacts, described in {truth}", markup=False)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from synthscars.simulate import backdrops
 from synthscars.simulate.canvas import Color, darker, lighter, mix
+from synthscars.simulate.furnish import Slot, furnish
 from synthscars.simulate.shapes import Points, between, blob, curve, ellipse, limb, mirror, pick, points
 from synthscars.simulate.stage import Stage
 
@@ -47,9 +48,21 @@ def sitting(stage: Stage) -> None:
     else:
         meadow = backdrops.park(stage, between(rng, 286, 316))
         backdrops.grass(stage, meadow)
-    x = stage.width / 2 + stage.side * -between(rng, 0, 30)
-    base = between(rng, 446, 462)
-    size = between(rng, 1.02, 1.16) * (0.86 if species.ears == "tall" else 1.0)
+    stage.indoors = indoors
+    stage.ground = "floor" if indoors else "meadow"
+    if rng.random() < 0.25:
+        stage.canvas.blur(between(rng, 4, 7))
+        stage.allow("background blur", "a background out of focus")
+    x = stage.width * between(rng, 0.33, 0.67)
+    base = between(rng, 440, 466)
+    size = between(rng, 0.78, 1.12) * (0.86 if species.ears == "tall" else 1.0)
+    shares = [share for share in (0.1, 0.3, 0.7, 0.9) if abs(share * stage.width - x) > 110]
+    furnish(
+        stage,
+        [Slot(share * stage.width, between(rng, 392, 490), between(rng, 0.85, 1.25)) for share in shares],
+        [Slot(share * stage.width, between(rng, 70, 150), between(rng, 0.8, 1.2)) for share in shares],
+        0.35,
+    )
     with stage.canvas.zoomed(x, base, size):
         _body(stage, x, base, species, coat)
         _head(stage, x, base - 226, species, coat)
@@ -125,6 +138,7 @@ def _body(stage: Stage, x: float, base: float, species: Species, coat: Color) ->
                 darker(coat, 0.5),
                 alpha=0.5,
             )
+    stage.spot(f"the front paws of the {species.name}", ellipse(x, base - 14, 56, 28), feature=True)
     stage.spot(f"the chest of the {species.name}", ellipse(x, base - 140, 40, 40), detail=False)
     stage.spot(f"the left side of the {species.name}", ellipse(x - 62, base - 56, 30, 44), detail=True)
     stage.spot(f"the right side of the {species.name}", ellipse(x + 62, base - 56, 30, 44), detail=True)
@@ -230,7 +244,9 @@ def _head(stage: Stage, x: float, y: float, species: Species, coat: Color) -> No
         ears()
     muzzle = ellipse(x, y + 32, 30, 23)
     fill(muzzle, pale, shade=0.26, depth=10)
-    iris = pick(rng, ((196, 160, 60), (110, 150, 92), (96, 66, 44), (96, 140, 166)))
+    tones = ((196, 160, 60), (110, 150, 92), (96, 66, 44), (96, 140, 166))
+    iris = pick(rng, tones)
+    two = rng.random() < 0.15 and not stage.wants("eyes")
     for side in (-1, 1):
         at_x, at_y = x + side * 31, y - 6
         wrong = stage.wants("eyes") and side == odd
@@ -246,7 +262,19 @@ def _head(stage: Stage, x: float, y: float, species: Species, coat: Color) -> No
                 place="left" if side < 0 else "right",
             )
         else:
-            _eye(stage, at_x, at_y, 1.0, iris)
+            _eye(
+                stage,
+                at_x,
+                at_y,
+                1.0,
+                (90, 160, 210) if two and side < 0 else (200, 150, 50) if two else iris,
+            )
+    if two:
+        stage.allow(
+            "odd eyes",
+            "two eyes of equal size and different colour",
+            *(ellipse(x + side * 31, y - 6, 13, 13) for side in (-1, 1)),
+        )
     fill(
         blob((x - 12, y + 18), (x, y + 15), (x + 12, y + 18), (x + 4, y + 28), (x - 4, y + 28)),
         (72, 50, 54) if species.name != "rabbit" else (206, 130, 130),
@@ -270,6 +298,7 @@ def _head(stage: Stage, x: float, y: float, species: Species, coat: Color) -> No
                     0.8,
                 )
                 fill(whisker, (250, 246, 240), alpha=0.75)
+    stage.spot(f"the face of the {species.name}", ellipse(x, y + 8, 58, 46), feature=True)
     stage.spot(f"the forehead of the {species.name}", ellipse(x, y - 46, 42, 20), detail=True)
 
 

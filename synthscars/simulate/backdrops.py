@@ -28,6 +28,8 @@ def sky(stage: Stage, horizon: float) -> Color:
         stage.canvas.fill(ellipse(x, y, radius, radius), (255, 246, 208), alpha=alpha, blur=radius / 3.4)
     stage.canvas.fill(ellipse(x, y, 29, 29), (255, 248, 216), to=(255, 232, 170))
     stage.light_name = "the sun"
+    for side, name in ((0.2, "left"), (0.8, "right")):
+        stage.spot(f"the sky on the {name}", ellipse(side * stage.width, horizon * 0.4, 80, horizon * 0.28))
     for _ in range(int(stage.rng.integers(2, 4))):
         cx = stage.width * between(stage.rng, 0.2, 0.85)
         cy = between(stage.rng, 40, max(60.0, horizon * 0.45))
@@ -123,6 +125,9 @@ def wall(stage: Stage, floor: float | None = None) -> Color:
     stage.canvas.gradient(lighter(color, 0.2), darker(color, 0.06))
     whole = rectangle(-4, -4, stage.width + 4, 516)
     stage.canvas.fill(whole, lighter(color, 0.2), to=darker(color, 0.1), texture="cloth", amount=0.009)
+    end = floor or 330.0
+    for side, name in ((0.16, "left"), (0.84, "right")):
+        stage.spot(f"the wall on the {name}", ellipse(side * stage.width, end * 0.55, 74, end * 0.32))
     window(stage)
     if floor is not None:
         stage.canvas.fill(
@@ -161,6 +166,8 @@ def studio(stage: Stage) -> Color:
     x = stage.width / 2 + stage.side * 70
     stage.canvas.fill(ellipse(x, 200, 230, 230), lighter(color, 0.5), alpha=0.6, blur=70)
     stage.light_name = "the lamp"
+    for side, name in ((0.16, "left"), (0.84, "right")):
+        stage.spot(f"the backdrop on the {name}", ellipse(side * stage.width, 200, 76, 130))
     return color
 
 
@@ -169,6 +176,8 @@ def floor(stage: Stage, top: float) -> Points:
     wood: Color = pick(stage.rng, ((186, 146, 108), (164, 124, 94), (206, 172, 134)))
     outline = rectangle(-6, top, stage.width + 6, 520)
     stage.canvas.fill(outline, lighter(wood, 0.2), to=darker(wood, 0.08), texture="wood", amount=0.06)
+    for side, name in ((0.18, "left"), (0.82, "right")):
+        stage.spot(f"the floor on the {name}", ellipse(side * stage.width, top + 80, 84, 60), detail=True)
     y, step = top + 14, 18.0
     while y < 512:
         stage.canvas.fill(rectangle(-6, y, stage.width + 6, y + 1.2), darker(wood, 0.4), alpha=0.3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ Texture = Literal["fine", "soft", "wood", "fur", "cloth"]
 Pixels = NDArray[np.float32]
 
 SCALE = 2
+_TILES = 4
+"""So many different tiles there are of each texture; a picture begins anywhere in one."""
 _TEXTURES: dict[Texture, tuple[float, float]] = {  # blur along x and y, in pixels of the large canvas
     "fine": (0.8, 0.8),
     "soft": (14.0, 14.0),
@@ -44,6 +47,33 @@ def darker(color: Color, t: float = 0.25) -> Color:
     return mix(color, (24, 18, 40), t)
 
 
+@lru_cache(maxsize=256)
+def _faded(alpha: float) -> list[int]:
+    return [round(value * alpha) for value in range(256)]
+
+
+@lru_cache(maxsize=24)
+def _tile(seed: int, kind: Texture) -> Pixels:
+    """Texture of shape (1152, 1664), mirrored, so that no seam shows; mean 0, standard deviation 1."""
+    rng = np.random.default_rng([seed, list(_TEXTURES).index(kind)])
+    noise = rng.standard_normal((576, 832), dtype=np.float32)
+    tile = Image.fromarray(np.clip(noise * 40 + 128, 0, 255).astype(np.uint8))
+    values = np.asarray(tile.filter(ImageFilter.GaussianBlur(_TEXTURES[kind])), dtype=np.float32)
+    values = np.clip((values - values.mean()) / max(float(values.std()), 1e-6), -2.5, 2.5)
+    values = np.concatenate([values, values[:, ::-1]], axis=1)
+    return np.concatenate([values, values[::-1]], axis=0).astype(np.float32)
+
+
+def _blurred(mask: Image.Image, radius: float) -> Image.Image:
+    """A mask after a Gaussian blur; a wide one is made at a fraction of the size, where nobody sees it."""
+    step = 4 if radius > 14 else 2 if radius > 7 else 1
+    if step == 1:
+        return mask.filter(ImageFilter.GaussianBlur(radius))
+    small = mask.reduce(step).filter(ImageFilter.GaussianBlur(radius / step))
+    extent = (0, 0, mask.width / step, mask.height / step)
+    return small.resize(mask.size, Image.Resampling.BILINEAR, box=extent)
+
+
 class Canvas:
     """The picture while it is drawn.
 
@@ -55,21 +85,26 @@ class Canvas:
         self.width, self.height, self.light = width, height, light
         self.image = Image.new("RGB", (width * SCALE, height * SCALE))
         self.opaque: list[Points] = []
-        self._zoom = (1.0, 0.0, 0.0)
+        self._zoom = (1.0, 0.0, 0.0)  # factor, then shift along x and y
         self._texture_seed = texture_seed
-        self._textures: dict[Texture, Pixels] = {}
 
     @contextmanager
     def zoomed(self, x: float, y: float, factor: float) -> Iterator[None]:
-        """Draw everything `factor` times as large around (x, y) for the length of a `with` block."""
-        before, self._zoom = self._zoom, (factor, x, y)
+        """Draw everything `factor` times as large around (x, y) for the length of a `with` block.
+
+        Blocks may lie in one another; (x, y) is meant as the surrounding block draws it.
+        """
+        before = self._zoom
+        outer, shift_x, shift_y = before
+        shift = (outer * (1 - factor) * x + shift_x, outer * (1 - factor) * y + shift_y)
+        self._zoom = (outer * factor, *shift)
         yield
         self._zoom = before
 
     def place(self, outline: Points) -> Points:
         """Where `outline` comes to lie under the zoom in force."""
         factor, x, y = self._zoom
-        return (outline - (x, y)) * factor + (x, y)
+        return outline * factor + (x, y)
 
     @property
     def factor(self) -> float:
@@ -116,9 +151,9 @@ class Canvas:
         ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in at], fill=255)
         plain = mask
         if blur:
-            mask = mask.filter(ImageFilter.GaussianBlur(blur * SCALE))
+            mask = _blurred(mask, blur * SCALE)
         if alpha < 0.999:
-            mask = mask.point([round(v * alpha) for v in range(256)])
+            mask = mask.point(_faded(round(alpha, 4)))
         if to is None and not shade and texture is None:
             self.image.paste(color, (x0, y0, x0 + width, y0 + height), mask)
             return
@@ -132,32 +167,23 @@ class Canvas:
             factor += np.float32(shade) * self._lit(plain, reach)
         if texture is not None:
             factor *= 1 + np.float32(amount) * self._texture(texture, x0, y0, width, height)
-        pixels = (pixels * factor[:, :, None]).astype(np.float32, copy=False)
-        np.clip(pixels, 0, 255, out=pixels)
-        layer = Image.fromarray(pixels.astype(np.uint8))
+        painted = np.empty((height, width, 3), dtype=np.uint8)
+        for channel in range(3):
+            value = factor * pixels[:, :, channel]
+            painted[:, :, channel] = np.minimum(np.maximum(value, 0, out=value), 255, out=value)
+        layer = Image.fromarray(painted)
         self.image.paste(layer, (x0, y0), mask)
 
     def _lit(self, mask: Image.Image, reach: float) -> Pixels:
         """Values in [-1, 1], shape of the mask: positive on the side of the light, zero far from any edge."""
-        soft = np.asarray(
-            mask.filter(ImageFilter.GaussianBlur(reach * SCALE * 0.7)), dtype=np.float32
-        ) / np.float32(255)
+        soft = np.asarray(_blurred(mask, reach * SCALE * 0.7), dtype=np.float32) / np.float32(255)
         dx, dy = round(self.light[0] * reach * SCALE * 0.8), round(self.light[1] * reach * SCALE * 0.8)
         inner = np.roll(soft, (dy, dx), axis=(0, 1))
         outer = np.roll(soft, (-dy, -dx), axis=(0, 1))
         return (inner - outer).astype(np.float32)
 
     def _texture(self, kind: Texture, x0: int, y0: int, width: int, height: int) -> Pixels:
-        if kind not in self._textures:
-            rng = np.random.default_rng([self._texture_seed, list(_TEXTURES).index(kind)])
-            noise = rng.standard_normal((576, 832), dtype=np.float32)
-            tile = Image.fromarray(np.clip(noise * 40 + 128, 0, 255).astype(np.uint8))
-            blurred = tile.filter(ImageFilter.GaussianBlur(_TEXTURES[kind]))
-            values = np.asarray(blurred, dtype=np.float32)
-            values = np.clip((values - values.mean()) / max(float(values.std()), 1e-6), -2.5, 2.5)
-            values = np.concatenate([values, values[:, ::-1]], axis=1)  # mirrored, so that no seam shows
-            self._textures[kind] = np.concatenate([values, values[::-1]], axis=0).astype(np.float32)
-        tile_values = self._textures[kind]
+        tile_values = _tile(self._texture_seed % _TILES, kind)
         tile_height, tile_width = tile_values.shape
         top, left = (y0 + 64) % tile_height, (x0 + 64) % tile_width
         if top + height <= tile_height and left + width <= tile_width:
@@ -177,11 +203,15 @@ class Canvas:
     def stamp(self, mask: Image.Image, x: float, y: float, color: Color, alpha: float = 1.0) -> None:
         """Paint `color` through `mask` (`L`, at the large scale), its top left corner at (x, y)."""
         if alpha < 0.999:
-            mask = mask.point([round(v * alpha) for v in range(256)])
+            mask = mask.point(_faded(round(alpha, 4)))
         left, top = round(x * SCALE), round(y * SCALE)
         self.image.paste(color, (left, top, left + mask.width, top + mask.height), mask)
 
+    def blur(self, radius: float) -> None:
+        """Blur everything painted so far, as a lens does that is focused on what is nearer."""
+        small = self.image.reduce(SCALE).filter(ImageFilter.GaussianBlur(radius))
+        self.image = small.resize(self.image.size, Image.Resampling.BILINEAR)
+
     def finish(self) -> Pixels:
         """The picture at its final size, float32 of shape (height, width, 3), values 0 to 255."""
-        small = self.image.resize((self.width, self.height), Image.Resampling.LANCZOS)
-        return np.asarray(small, dtype=np.float32)
+        return np.asarray(self.image.reduce(SCALE), dtype=np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,19 +12,22 @@ from PIL import Image
 from synthscars.caption import compose
 from synthscars.problems import UsageError
 from synthscars.records import Artifact, ImageRecord, Review, Status
-from synthscars.simulate import animals, living_room, people, still_life, street
 from synthscars.simulate.artifacts import OVERLAYS, SMALLEST, overlay
 from synthscars.simulate.canvas import Canvas, Pixels
-from synthscars.simulate.metadata import encode, settings
+from synthscars.simulate.metadata import encode, encode_photograph, file_name, settings
+from synthscars.simulate.plan import Plan, make_plan
 from synthscars.simulate.shapes import between, pick
 from synthscars.simulate.stage import Stage, rings_of
-from synthscars.simulate.texts import WORDINGS, describe
+from synthscars.simulate.texts import describe, wording_of
+from synthscars.simulate.traces import camera_traces, generator_traces
 
 SOURCE = "synthscars simulate"
 LICENSE = "CC0-1.0"
 RATER = "truth"
-SIZES = ((512, 512), (768, 512))
-_BLOCK = 8  # of so many images in a row, each content type occurs twice and one is clean
+NARROWEST = 19.0
+"""The least width of an artifact in pixels (of the narrowest box around it, in any direction)."""
+LARGEST = 0.12
+"""The largest share of the picture that one artifact may cover."""
 
 
 class SimulatedImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,16 +43,8 @@ class Drawing(NamedTuple):
 
     image: Image.Image
     stage: Stage
-    content_type: str
+    plan: Plan
     regions: tuple[Any, ...]
-
-
-_SCENES: dict[str, tuple[tuple[Callable[[Stage], None], tuple[str, ...]], ...]] = {
-    "human": ((people.portrait, people.FAULTS),),
-    "object": ((still_life.still_life, still_life.FAULTS),),
-    "animal": ((animals.sitting, animals.FAULTS),),
-    "scene": ((street.street, street.FAULTS), (living_room.living_room, living_room.FAULTS)),
-}
 
 
 def simulate_image(seed: int, index: int) -> SimulatedImage:
@@ -58,13 +52,13 @@ def simulate_image(seed: int, index: int) -> SimulatedImage:
 
     Raises `UsageError` if one of them is negative.
     """
-    if seed < 0 or index < 0:
-        raise UsageError(f"seed {seed} and index {index} must not be negative")
+    _check(seed, index)
     drawing = draw(seed, index)
     rng = np.random.default_rng([seed, index, 3])
     stage = drawing.stage
     generation = settings(stage.prompt, stage.width, stage.height, rng)
-    name, data = encode(drawing.image, generation, index)
+    name = file_name(seed, index)
+    data = encode(drawing.image, generation, name, rng)
     artifacts = _artifacts(drawing, rng)
     scene = stage.scene.rstrip(".")
     status: Status = "annotated" if artifacts else "clean"
@@ -73,78 +67,107 @@ def simulate_image(seed: int, index: int) -> SimulatedImage:
         file_name=name,
         width=stage.width,
         height=stage.height,
-        content_type=drawing.content_type,
+        content_type=drawing.plan.content_type,
         status=status,
         caption=compose(scene, [(artifact.phrase, artifact.explanation) for artifact in artifacts]),
         artifacts=artifacts,
-        reviews=(Review(rater_id=RATER, status=status, content_type=drawing.content_type, scene=scene),),
+        reviews=(Review(rater_id=RATER, status=status, content_type=drawing.plan.content_type, scene=scene),),
         generation=generation,
         source=SOURCE,
         license=LICENSE,
+        extra=_extra(drawing),
     )
     return SimulatedImage(image=drawing.image, data=data, record=record)
 
 
+def simulate_photograph(seed: int, index: int) -> SimulatedImage:
+    """Draw a scene as a camera would take it: nothing wrong, and the traces of a lens and a sensor.
+
+    Its record has the origin "real" and the status "unlabelled", as a photograph that nobody annotated.
+    The same two numbers give the same bytes. Raises `UsageError` if one of them is negative.
+    """
+    _check(seed, index)
+    drawing = _draw(seed, index, make_plan(seed, index, photograph=True), plant=True, photograph=True)
+    rng = np.random.default_rng([seed, index, 3, 1])
+    name = file_name(seed, index, photograph=True)
+    data = encode_photograph(drawing.image, name, rng)
+    record = ImageRecord(
+        image_id=hashlib.sha256(data).hexdigest(),
+        file_name=name,
+        width=drawing.stage.width,
+        height=drawing.stage.height,
+        origin="real",
+        content_type=drawing.plan.content_type,
+        status="unlabelled",
+        source=SOURCE,
+        license=LICENSE,
+        extra=_extra(drawing),
+    )
+    return SimulatedImage(image=drawing.image, data=data, record=record)
+
+
+def _check(seed: int, index: int) -> None:
+    if seed < 0 or index < 0:
+        raise UsageError(f"seed {seed} and index {index} must not be negative")
+
+
+def _extra(drawing: Drawing) -> dict[str, Any]:
+    """The scene and what is odd in the picture without being wrong."""
+    stage = drawing.stage
+    odd = []
+    for each in stage.odd:
+        rings = rings_of(stage.region(each)) if each.outlines else ()
+        if rings or not each.outlines:
+            odd.append({"kind": each.kind, "what": each.what, "polygons": [list(ring) for ring in rings]})
+    return {"scene": drawing.plan.scene.name, "hard_negatives": odd}
+
+
 def draw(seed: int, index: int, *, plant: bool = True) -> Drawing:
     """Draw a picture; without `plant` the same one with nothing wrong in it, but with the same regions."""
-    content_type, scene, faults, size = _plan(seed, index)
+    plan = make_plan(seed, index)
+    wanted = bool(plan.faults)
+    spare = [str(fault) for fault in np.random.default_rng([seed, index, 7]).permutation(OVERLAYS)]
     while True:
-        drawing = _draw(seed, index, content_type, scene, faults, size, True)
+        drawing = _draw(seed, index, plan, plant=True)
         hidden = _hidden(drawing)
-        if not hidden:
+        faults = tuple(fault for fault in plan.faults if fault not in hidden)
+        if not hidden and (drawing.regions or not wanted or not spare):
             break
-        faults = tuple(fault for fault in faults if fault not in hidden)
+        if not faults or not hidden:
+            # Nothing that was planned can be seen: a patch can be, on one surface or another.
+            faults = (spare.pop(),) if spare else ()
+        plan = plan._replace(faults=faults)
     if plant:
         return drawing
     # What is planted decides what is hidden by it, so the regions always come from the planted picture.
-    without = _draw(seed, index, content_type, scene, faults, size, False)
+    without = _draw(seed, index, plan, plant=False)
     return without._replace(regions=drawing.regions)
 
 
-def _plan(seed: int, index: int) -> tuple[str, Callable[[Stage], None], tuple[str, ...], tuple[int, int]]:
-    """Content type, scene, wanted artifacts, size. Kinds take turns, so that short series have them all."""
-    block, place = divmod(index, _BLOCK)
-    turn = np.random.default_rng([seed, block, 1])
-    kinds = turn.permutation(list(_SCENES) * (_BLOCK // len(_SCENES)))
-    clean = int(turn.integers(_BLOCK))
-    rng = np.random.default_rng([seed, index, 1])
-    content_type = str(kinds[place])
-    turn_of_kind = block * 2 + int(np.sum(kinds[:place] == content_type)) + seed
-    scenes = _SCENES[content_type]
-    scene, possible = scenes[turn_of_kind % len(scenes)]
-    size = SIZES[int(rng.random() < (0.7 if content_type == "scene" else 0.35))]
-    count = int(rng.choice([1, 2, 3], p=[0.4, 0.38, 0.22]))
-    # The first artifact goes round the list from block to block; the others are drawn.
-    first = possible[turn_of_kind // len(scenes) % len(possible)]
-    rest = [str(fault) for fault in rng.permutation([fault for fault in possible if fault != first])]
-    faults = () if place == clean else (first, *rest[: count - 1])
-    return content_type, scene, faults, size
-
-
-def _draw(
-    seed: int,
-    index: int,
-    content_type: str,
-    scene: Callable[[Stage], None],
-    faults: tuple[str, ...],
-    size: tuple[int, int],
-    plant: bool,
-) -> Drawing:
-    rng = np.random.default_rng([seed, index, 2])
+def _draw(seed: int, index: int, plan: Plan, *, plant: bool, photograph: bool = False) -> Drawing:
+    rng = np.random.default_rng([seed, index, 2, int(photograph)])
     light = pick(rng, ("left", "right"))
     toward = (-0.75 if light == "left" else 0.75, -0.66)
-    stage = Stage(Canvas(*size, toward, int(rng.integers(2**31))), rng, faults, plant, light)
-    scene(stage)
+    stage = Stage(Canvas(*plan.size, toward, int(rng.integers(2**31))), rng, plan.faults, plant, light)
+    # The frame: the whole scene or a part of it.
+    closer = max(1.0, between(rng, 0.86, 1.3))
+    at = (between(rng, 0.1, 0.9) * plan.size[0], between(rng, 0.2, 0.9) * plan.size[1])
+    with stage.canvas.zoomed(*at, closer):
+        plan.scene.draw(stage)
     pixels = _lit(stage.canvas.finish(), stage.side, between(rng, 0.8, 1.2))
+    traces = np.random.default_rng([seed, index, 5, int(photograph)])
+    if photograph:
+        pixels = camera_traces(pixels, traces)
+    else:
+        pixels = generator_traces(pixels, traces)
     regions = [stage.region(mark) for mark in stage.marks]
     for number, fault in enumerate(OVERLAYS):
-        if fault in faults:
+        if fault in plan.faults:
             patch_rng = np.random.default_rng([seed, index, 4, number])
             pixels = overlay(stage, pixels, fault, patch_rng, regions)
             regions += [stage.region(mark) for mark in stage.marks[len(regions) :]]
-    grain = np.random.default_rng([seed, index, 5]).standard_normal(pixels.shape[:2], dtype=np.float32)
-    pixels = np.clip(pixels + 1.6 * grain[:, :, None] + 0.5, 0, 255)
-    return Drawing(Image.fromarray(pixels.astype(np.uint8)), stage, content_type, tuple(regions))
+    pixels = np.clip(pixels + 0.5, 0, 255)
+    return Drawing(Image.fromarray(pixels.astype(np.uint8)), stage, plan, tuple(regions))
 
 
 def _lit(pixels: Pixels, side: int, strength: float) -> Pixels:
@@ -163,16 +186,27 @@ def _hidden(drawing: Drawing) -> set[str]:
     seen: list[tuple[str, Any]] = []
     bad: set[str] = set()
     for mark, region in zip(drawing.stage.marks, drawing.regions, strict=True):
-        category = WORDINGS[mark.fault].category
-        small = sum(_area(ring) for ring in rings_of(region)) < SMALLEST * 2
-        if small or any(
-            category == other and region.intersection(taken).area > 0.1 * region.union(taken).area
-            for other, taken in seen
+        category = wording_of(mark.fault).category
+        shown = sum(_area(ring) for ring in rings_of(region))
+        small = shown < SMALLEST or _width(region) < NARROWEST
+        if (
+            small
+            or shown > LARGEST * drawing.stage.width * drawing.stage.height
+            or any(
+                category == other and region.intersection(taken).area > 0.1 * region.union(taken).area
+                for other, taken in seen
+            )
         ):
             bad.add(mark.fault)
         else:
             seen.append((category, region))
     return bad
+
+
+def _width(region: Any) -> float:
+    """The shorter side of the smallest box around a region, in any direction."""
+    corners = np.asarray(region.minimum_rotated_rectangle.exterior.coords)
+    return float(min(np.hypot(*(corners[1] - corners[0])), np.hypot(*(corners[2] - corners[1]))))
 
 
 def _area(ring: tuple[float, ...]) -> float:
@@ -193,7 +227,7 @@ def _artifacts(drawing: Drawing, rng: np.random.Generator) -> tuple[Artifact, ..
     for number, (mark, region) in enumerate(zip(stage.marks, drawing.regions, strict=True)):
         taken = {artifact.phrase for artifact in found}
         phrase, explanation = describe(mark.fault, {**light, **mark.words}, rng, taken)
-        wording = WORDINGS[mark.fault]
+        wording = wording_of(mark.fault)
         found.append(
             Artifact(
                 artifact_id=f"a{number}",

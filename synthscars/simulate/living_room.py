@@ -6,6 +6,7 @@ import numpy as np
 
 from synthscars.simulate import backdrops
 from synthscars.simulate.canvas import Color, darker, lighter
+from synthscars.simulate.furnish import furnish, spread
 from synthscars.simulate.shapes import arc, between, blob, ellipse, limb, pick, points, rectangle, warped
 from synthscars.simulate.stage import Stage
 from synthscars.simulate.things import GLAZES, plant
@@ -25,13 +26,11 @@ def living_room(stage: Stage) -> None:
     rng = stage.rng
     level = between(rng, 336, 350)
     backdrops.wall(stage, level)
-    ground = backdrops.floor(stage, level)
-    stage.spot("the floor", ground, detail=True)
+    backdrops.floor(stage, level)
     wide = stage.width / 512
     middle = stage.width / 2 - stage.side * 30 * wide
     word = pick(rng, POSTERS)
     poster_x = middle - stage.side * (56 + 30 * wide)
-    stage.spot("the wall", rectangle(middle - 150, 40, middle + 150, 210))
     _poster(stage, poster_x, 126, word)
     _wall_clock(stage, middle + stage.side * 62, 112)
     shadowed = stage.choose("shadow", ["potted plant", "coffee table"])
@@ -44,6 +43,12 @@ def living_room(stage: Stage) -> None:
     _table(stage, table_x, 470, shadowed == "coffee table")
     if stage.wants("floating"):
         _cushion(stage, middle + stage.side * between(rng, 70, 100), between(rng, 186, 200))
+    furnish(
+        stage,
+        spread(stage, ((0.08, 0.25), (0.4, 0.6), (0.75, 0.92)), (476, 504), (0.8, 1.15)),
+        spread(stage, ((0.1, 0.3), (0.7, 0.9)), (60, 120), (0.75, 1.0)),
+        0.3,
+    )
     stage.scene = (
         f"A living room with a {sofa_name} sofa, a poster, a wall clock, a coffee table and a potted plant."
     )
@@ -74,6 +79,7 @@ def _poster(stage: Stage, x: float, y: float, word: str) -> None:
         ),
         lighter(accent, 0.55),
     )
+    stage.spot("the picture on the poster", rectangle(x - 52, y - 66, x + 52, y + 22), feature=True)
     stage.text(word, x, y + 46, 98, 34, accent, wrong=stage.wants("text"), thing="poster")
 
 
@@ -165,6 +171,7 @@ def _table(stage: Stage, x: float, base: float, wrong: bool) -> None:
     fill(limb(arc(x + 12, base - 70, 8, 8, -90, 90), 4, 4), cup)
     fill(rectangle(x - 10, base - 84, x + 12, base - 58, 5), cup, shade=0.45, depth=6)
     fill(ellipse(x + 1, base - 83, 11, 3.4), lighter(cup, 0.4))
+    stage.spot("the coffee table", rectangle(x - 70, base - 86, x + 70, base - 4), feature=True)
 
 
 def _cushion(stage: Stage, x: float, y: float) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from synthscars.simulate import backdrops
 from synthscars.simulate.canvas import Color, darker, lighter, mix
+from synthscars.simulate.furnish import Slot, furnish, side_table
 from synthscars.simulate.shapes import (
     Points,
     arc,
@@ -59,21 +60,49 @@ def portrait(stage: Stage) -> None:
     style = pick(rng, STYLES)
     word = pick(rng, WORDS)
     glasses = rng.random() < 0.35
-    x = stage.width / 2 - raised * 38 + between(rng, -14, 14)
+    stage.indoors = place != "park"
+    stage.ground = "table"
+    if rng.random() < 0.25:
+        stage.canvas.blur(between(rng, 4, 7))
+        stage.allow("background blur", "a background out of focus")
+    clown = rng.random() < 0.1
+    size = between(rng, 0.66, 0.94)
+    # Room for the raised hand on one side and for a table with props on the other.
+    near, far = (
+        (205 * size, stage.width - 165 * size) if raised < 0 else (165 * size, stage.width - 205 * size)
+    )
+    x = between(rng, near, far)
     y = between(rng, 186, 206)
-    _hair_back(stage, x, y, style, hair)
-    _torso(stage, x, y, shirt, skin)
-    with_word = stage.wants("text") or rng.random() < 0.4
-    if with_word:
-        stage.text(word, x, y + 236, 112, 34, lighter(shirt, 0.8), wrong=stage.wants("text"), thing="shirt")
-    _head(stage, x, y, skin, hair)
-    _hair_front(stage, x, y, style, hair)
-    if glasses:
-        _glasses(stage, x, y)
-    hand = "left" if raised < 0 else "right"  # the viewer's, as everywhere
-    hand_x, hand_y = x + raised * between(rng, 154, 164), y + between(rng, 72, 96)
-    with stage.canvas.zoomed(hand_x, hand_y, 1.18):
-        _arm(stage, hand_x, hand_y, raised, shirt, skin, hand)
+    away = [share for share in (0.13, 0.36, 0.64, 0.87) if abs(share * stage.width - x) > 150 * size]
+    furnish(
+        stage,
+        (),
+        [Slot(share * stage.width, between(rng, 70, 150), between(rng, 0.8, 1.15)) for share in away[:2]],
+        0.4,
+    )
+    with stage.canvas.zoomed(x, 512, size):
+        _hair_back(stage, x, y, style, hair)
+        _torso(stage, x, y, shirt, skin)
+        with_word = stage.wants("text") or rng.random() < 0.4
+        if with_word:
+            stage.text(
+                word, x, y + 236, 130, 42, lighter(shirt, 0.8), wrong=stage.wants("text"), thing="shirt"
+            )
+        _head(stage, x, y, skin, hair)
+        _hair_front(stage, x, y, style, hair)
+        if glasses:
+            _glasses(stage, x, y)
+        if clown:
+            nose = ellipse(x, y + 34, 15, 14)
+            stage.canvas.fill(nose, (214, 44, 48), shade=0.5, depth=7)
+            stage.allow("clown", "the red nose of a clown", nose)
+        hand = "left" if raised < 0 else "right"  # the viewer's, as everywhere
+        hand_x, hand_y = x + raised * between(rng, 154, 164), y + between(rng, 72, 96)
+        with stage.canvas.zoomed(hand_x, hand_y, 1.18):
+            _arm(stage, hand_x, hand_y, raised, shirt, skin, hand)
+    free = x - raised * 150 * size
+    table_x = free / 2 if raised > 0 else (free + stage.width) / 2
+    side_table(stage, table_x, between(rng, 420, 456), between(rng, 0.85, 1.15))
     where = {"park": "in a park", "room": "beside a window", "studio": "in front of a plain wall"}[place]
     worn = " and glasses" if glasses else ""
     look = "curly" if style == "curly" else {"bob": "chin-length", "bun": "pinned-up"}.get(style, style)
@@ -195,6 +224,7 @@ def _head(stage: Stage, x: float, y: float, skin: Color, hair: Color) -> None:
     fill(np.concatenate([mouth - (0, 2), lower]), lips, shade=0.2, depth=4)
     fill(limb(mouth, 2.4, 2.4), darker(lips, 0.5))
     fill(ellipse(x, y + 82 + smile * 0.6, 16, 3.5), darker(skin, 0.3), alpha=0.3, blur=2)
+    stage.spot("the mouth of the person", ellipse(x, y + 64, 38, 22), feature=True)
     stage.spot("the cheek on the left", ellipse(x - 44, y + 44, 24, 22))
     stage.spot("the cheek on the right", ellipse(x + 44, y + 44, 24, 22))
 
@@ -293,7 +323,7 @@ def _arm(stage: Stage, x: float, y: float, side: int, shirt: Color, skin: Color,
         return limb(curve(base, middle, tip), width, width * 0.86)
 
     if stage.wants("finger"):
-        extra = finger(27, 46, 50, 4, 14)
+        extra = finger(28, 56, 52, 2, 22)
         if stage.plant:
             fill(extra, skin, shade=0.36, depth=5)
         stage.mark("finger", extra, hand=hand)
@@ -311,3 +341,15 @@ def _arm(stage: Stage, x: float, y: float, side: int, shirt: Color, skin: Color,
         curve((x - side * 16, y - 4), (x - side * 2, y + 12), (x - side * 2, y + 32)),
     ):
         fill(limb(line, 2, 1.4), darker(skin, 0.4), alpha=0.35, blur=0.8)
+    around = blob(
+        (x - 44, y + 44),
+        (x - 52, y - 30),
+        (x - 30, y - 84),
+        (x + 30, y - 84),
+        (x + 52, y - 30),
+        (x + 44, y + 44),
+    )
+    stage.spot(f"the raised hand on the {hand}", around, feature=True)
+    stage.spot(
+        "the sleeve of the raised arm", limb(points((x + side * 12, y + 110), (x + side * 22, 520)), 64, 76)
+    )

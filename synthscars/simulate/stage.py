@@ -25,7 +25,10 @@ _SMALLEST_PART = 20.0
 
 
 class Mark(NamedTuple):
-    """A planted artifact: its outlines, the words for its texts, and how much was painted before it."""
+    """A planted artifact: its outlines, the words for its texts, and how much was painted before it.
+
+    fault: a key of `synthscars.simulate.texts.WORDINGS`, with ":prop" behind it if a prop shows it.
+    """
 
     fault: str
     outlines: tuple[Points, ...]
@@ -34,11 +37,24 @@ class Mark(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """A surface that a blotch or a patch may lie on. detail: it has enough texture for a blur to be seen."""
+    """A surface that a blotch or a patch may lie on. detail: it has enough texture for a blur to be seen.
+
+    feature: it is one thing ("the mouth of the person") that can melt as a whole.
+    """
 
     place: str
     outline: Points
     detail: bool
+    level: int
+    feature: bool = False
+
+
+class Odd(NamedTuple):
+    """A hard negative: odd but possible, so nobody may mark it. outlines: none if it is everywhere."""
+
+    kind: str
+    what: str
+    outlines: tuple[Points, ...]
     level: int
 
 
@@ -48,7 +64,9 @@ class Stage:
 
     rng: draws everything about the scene. faults: names of the artifacts wanted, as in
     `synthscars.simulate.texts`. plant: whether they are painted. light_from: "left" or "right".
-    light_name: as the texts call it, for example "the sun".
+    light_name: as the texts call it, for example "the sun". ground: what props stand on. indoors: whether
+    there is a wall behind. alias: faults that go by another name while a prop is drawn. named: the props so
+    far. shown: faults that a prop shows already.
     """
 
     canvas: Canvas
@@ -61,6 +79,12 @@ class Stage:
     prompt: str = ""
     marks: list[Mark] = field(default_factory=list)
     spots: list[Spot] = field(default_factory=list)
+    odd: list[Odd] = field(default_factory=list)
+    ground: str = "floor"
+    indoors: bool = True
+    alias: dict[str, str] = field(default_factory=dict)
+    named: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)
 
     @property
     def width(self) -> int:
@@ -89,11 +113,21 @@ class Stage:
     def mark(self, fault: str, *outlines: Points, **words: str) -> None:
         """Note where an artifact lies. What is painted opaquely from now on is cut out of its region."""
         placed = tuple(self.canvas.place(outline) for outline in outlines)
-        self.marks.append(Mark(fault, placed, words, len(self.canvas.opaque)))
+        self.marks.append(Mark(self.alias.get(fault, fault), placed, words, len(self.canvas.opaque)))
 
-    def spot(self, place: str, outline: Points, *, detail: bool = False) -> None:
+    def mark_placed(self, fault: str, outline: Points, **words: str) -> None:
+        """Note an artifact on the finished picture: nothing covers it, no zoom is in force."""
+        self.marks.append(Mark(fault, (outline,), words, len(self.canvas.opaque)))
+
+    def spot(self, place: str, outline: Points, *, detail: bool = False, feature: bool = False) -> None:
         """Name a surface for blotches and patches; what is painted opaquely from now on is cut out of it."""
-        self.spots.append(Spot(place, self.canvas.place(outline), detail, len(self.canvas.opaque)))
+        placed = self.canvas.place(outline)
+        self.spots.append(Spot(place, placed, detail, len(self.canvas.opaque), feature))
+
+    def allow(self, kind: str, what: str, *outlines: Points) -> None:
+        """Note a hard negative: odd, but possible, and not to be marked."""
+        placed = tuple(self.canvas.place(outline) for outline in outlines)
+        self.odd.append(Odd(kind, what, placed, len(self.canvas.opaque)))
 
     def cast(
         self,
@@ -146,13 +180,14 @@ class Stage:
         if wrong:
             half_x, half_y = right.width / 2 / SCALE + 1, right.height / 2 / SCALE + 1
             box = rectangle(x - half_x, y - half_y, x + half_x, y + half_y)
-            self.marks.append(Mark("text", (box,), {"thing": thing}, len(self.canvas.opaque)))
+            fault = self.alias.get("text", "text")
+            self.marks.append(Mark(fault, (box,), {"thing": thing}, len(self.canvas.opaque)))
 
-    def region(self, mark: Mark | Spot) -> Any:
+    def region(self, mark: Mark | Spot | Odd) -> Any:
         """The visible part of a mark or a spot, as a shapely geometry (maybe empty) inside the image."""
         from shapely import box, unary_union
 
-        outlines = mark.outlines if isinstance(mark, Mark) else (mark.outline,)
+        outlines = (mark.outline,) if isinstance(mark, Spot) else mark.outlines
         whole = unary_union([polygon_of(outline) for outline in outlines])
         shown = whole.intersection(box(0, 0, self.width, self.height))
         low_x, low_y, high_x, high_y = shown.bounds if not shown.is_empty else (0, 0, 0, 0)

@@ -6,6 +6,7 @@ import numpy as np
 
 from synthscars.simulate import backdrops
 from synthscars.simulate.canvas import darker, lighter, mix
+from synthscars.simulate.furnish import furnish, spread
 from synthscars.simulate.shapes import between, curve, pick, points, rectangle
 from synthscars.simulate.stage import Stage
 from synthscars.simulate.things import APPLES, GLAZES, THINGS, WOODS, apple, apple_outlines
@@ -26,7 +27,6 @@ def still_life(stage: Stage) -> None:
     stage.canvas.fill(table, lighter(wood, 0.18), to=darker(wood, 0.12), texture="wood", amount=0.07)
     stage.canvas.fill(rectangle(-6, edge - 3, stage.width + 6, edge + 3), lighter(wood, 0.42))
     middle = stage.width / 2
-    stage.spot("the wall", rectangle(middle - 120, 60, middle + 120, edge - 20))
     if not stage.wants("floating"):
         _picture(stage, middle - stage.side * between(rng, 20, 60), between(rng, 108, 122))
     stage.spot("the table top", rectangle(30, 420, stage.width - 30, 500), detail=True)
@@ -49,9 +49,17 @@ def still_life(stage: Stage) -> None:
         x, base = float(slots[slot]), float(bases[slot])
         with stage.canvas.zoomed(x, base, size * (0.94 + 0.12 * (base - 392) / 46)):
             THINGS[name](stage, x, base, wrong)
+            stage.spot(f"the {name}", rectangle(x - 50, base - 130, x + 50, base + 4), feature=True)
     if stage.wants("floating"):
         gap = int(rng.integers(count - 1))
         _floating(stage, float(slots[gap] + slots[gap + 1]) / 2, between(rng, 110, 150))
+    stage.ground = "table"
+    furnish(
+        stage,
+        spread(stage, ((0.08, 0.3), (0.4, 0.6), (0.7, 0.92))[: 2 + (count > 3)], (476, 504), (0.8, 1.05)),
+        spread(stage, ((0.08, 0.24), (0.76, 0.92)), (64, 130), (0.75, 1.05)),
+        0.35,
+    )
     listed = ", ".join(f"a {name}" for name in names[:-1]) + f" and a {names[-1]}"
     stage.scene = f"A still life of {listed} stands on a wooden table beside a window."
     stage.prompt = (

@@ -6,6 +6,7 @@ import numpy as np
 
 from synthscars.simulate import backdrops
 from synthscars.simulate.canvas import Color, darker, lighter, mix
+from synthscars.simulate.furnish import furnish, spread
 from synthscars.simulate.people import HAIR, SHIRTS, SKIN
 from synthscars.simulate.shapes import (
     Points,
@@ -76,6 +77,13 @@ def street(stage: Stage) -> None:
     _walker(stage, walker_x, 430, shadowed == "walker")
     if car:
         _car(stage, walker_x - stage.side * between(rng, 128, 150), 488)
+    stage.ground, stage.indoors = "road", False
+    furnish(
+        stage,
+        spread(stage, ((0.06, 0.26), (0.38, 0.6), (0.72, 0.94)), (470, 506), (0.8, 1.1)),
+        spread(stage, ((0.2, 0.45), (0.55, 0.85)), (54, 110), (0.8, 1.05)),
+        0.3,
+    )
     last = "a tree, a walker and a parked car" if car else "a tree and a walker"
     stage.scene = f"A sunny street with a row of houses, a shop, {last}."
     stage.prompt = f"street with colourful houses, shop sign {word}, {last}, sun from the {stage.light_from}"
@@ -164,6 +172,7 @@ def _shop(stage: Stage, x0: float, x1: float, color: Color, word: str) -> None:
         x = x0 + 30 + k * (x1 - x0 - 60) / 3
         fill(ellipse(x, _CURB - 24, 9, 12), pick(rng, GLAZES), shade=0.4)
     fill(rectangle(x0 + 8, _CURB - 12, x1 - 8, _CURB), darker(color, 0.5))
+    stage.spot("the shop window", rectangle(x0 + 14, _CURB - 98, x1 - 14, _CURB - 10), feature=True)
     stripes = 8
     step = (x1 - x0 - 4) / stripes
     for k in range(stripes):
@@ -309,6 +318,7 @@ def _car(stage: Stage, x: float, base: float) -> None:
     ):
         fill(points(*pane), (120, 150, 172), to=(190, 212, 222))
     fill(limb(points(*at((-1, -60), (-1, -18))), 1.4, 1.4), darker(paint, 0.5), alpha=0.7)
+    stage.spot("the cabin of the car", rectangle(x - 60, base - 100, x + 60, base - 48), feature=True)
     fill(ellipse(x + facing * 104, base - 40, 6, 7), (255, 244, 206), shade=0.3)
     fill(ellipse(x - facing * 108, base - 42, 4, 7), (206, 62, 56))
     for side in (-1, 1):

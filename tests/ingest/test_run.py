@@ -17,7 +17,7 @@ from PIL import Image
 from synthscars.ingest import IngestReport, ingest
 from synthscars.ingest.quarantine import quarantine_name
 from synthscars.problems import Problems, UsageError, WorkspaceError
-from synthscars.simulate.metadata import encode, settings
+from synthscars.simulate.metadata import encode, file_name, settings
 from synthscars.workspace import Workspace
 
 
@@ -282,7 +282,8 @@ def test_what_the_simulation_writes_is_read_back_equal(workspace: Workspace, tmp
     expected = {}
     for index in range(8):
         generation = settings(f"a scene, number {index}", 512, 512, rng)
-        name, data = encode(picture(index, 512, 512), generation, index)
+        name = file_name(5, index)
+        data = encode(picture(index, 512, 512), generation, name, rng)
         write(tmp_path / "simulated", {name: data})
         expected[name] = generation
     report, problems = _ingest(workspace, tmp_path / "simulated")
