@@ -1,0 +1,267 @@
+"""Which labels are likely wrong: those that a model cannot learn although it learns the others.
+
+Two kinds of evidence, each with a channel for the mask and one for the text:
+
+- *dynamics*: what training wrote down of every artifact and epoch. A wrong label stays hard for longer
+  (Swayamdipta et al., EMNLP 2020; Pleiss et al., NeurIPS 2020), so values are averaged over the epochs.
+- *disagreement*: what a model that has not seen the image predicts against the label.
+
+Small regions and rare words are hard without being wrong, so each value is compared with those of artifacts
+of about the same size and about as frequent a phrase. Values become robust z-scores (median and MAD) in their
+channel. The two channels are joined by rank: an artifact is as suspicious as its better place in either list
+says. So neither channel can crowd out the other, whatever the shape of its values.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from synthscars.geometry import area, rle_iou, to_rle
+from synthscars.metrics.masks import predicted_mask
+from synthscars.metrics.text import rouge_l
+from synthscars.predictions import PredictedRegion, Prediction
+from synthscars.problems import Problems
+from synthscars.records import Artifact, ImageRecord
+
+Floats = npt.NDArray[np.float64]
+Key = tuple[str, str]
+"""`image_id` and `artifact_id`."""
+
+FEWEST = 20
+"""Artifacts below which nothing can be called unusual."""
+
+_GROUP = 25
+"""Artifacts of about one size that are compared with each other, at least."""
+_MOST_GROUPS = 10
+_SMALL = 1e-3
+
+
+class Signal(NamedTuple):
+    """Evidence about one artifact: the higher, the less its mask or text fits. NaN where nothing is known."""
+
+    mask: float
+    text: float
+
+
+class LabelError(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the review list.
+
+    rank: its place, 1 is the most suspicious. channel: which of both is the worse. mask_z, text_z: robust
+    z-scores, `None` where there is no evidence. method: where it comes from.
+    """
+
+    rank: int
+    image_id: str
+    artifact_id: str
+    file_name: str
+    split: str
+    channel: Literal["mask", "text"]
+    mask_z: float | None
+    text_z: float | None
+    method: Literal["dynamics", "disagreement"]
+    phrase: str = ""
+    explanation: str = ""
+
+
+# Evidence
+
+
+class _Line(msgspec.Struct):
+    image_id: str
+    artifact_id: str
+    epoch: float
+    mask_iou: float | None = None
+    mask_loss: float | None = None
+    text_loss: float | None = None
+
+
+def dynamics_signals(path: Path, problems: Problems) -> dict[Key, Signal]:
+    """What a `dynamics.jsonl` says of each artifact; a line that is none is a problem (`dynamics.line`).
+
+    Each of IoU and losses is a z-score within its epoch, and these are averaged.
+    """
+    epochs: dict[float, list[_Line]] = defaultdict(list)
+    bad = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                found = msgspec.json.decode(line, type=_Line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                bad += bool(line.strip())
+                continue
+            epochs[found.epoch].append(found)
+    if bad:
+        problems.add(
+            "dynamics.line",
+            f"{bad} lines are not about an artifact and an epoch; they do not count",
+            severity="warning",
+            file=path.name,
+            fix="train again, or leave out the file",
+        )
+    masks: dict[Key, list[float]] = defaultdict(list)
+    texts: dict[Key, list[float]] = defaultdict(list)
+    for _, lines in sorted(epochs.items()):
+        keys = [(line.image_id, line.artifact_id) for line in lines]
+        for channel, values in (
+            (masks, [None if line.mask_iou is None else 1 - line.mask_iou for line in lines]),
+            (masks, [_log(line.mask_loss) for line in lines]),
+            (texts, [_log(line.text_loss) for line in lines]),
+        ):
+            for key, z in zip(keys, robust_z(_array(values)).tolist(), strict=True):
+                if not np.isnan(z):
+                    channel[key].append(z)
+    return {key: Signal(_mean(masks.get(key)), _mean(texts.get(key))) for key in {**masks, **texts}}
+
+
+def _log(loss: float | None) -> float | None:
+    # Losses are skewed: a few that are ten times the others say no more than one that is twice as large.
+    return None if loss is None or not np.isfinite(loss) else float(np.log(max(loss, 0.0) + _SMALL))
+
+
+def _mean(values: Sequence[float] | None) -> float:
+    return float(np.mean(values)) if values else np.nan
+
+
+def _array(values: Iterable[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def disagreement_signals(
+    records: Iterable[ImageRecord], predictions: Mapping[str, Prediction]
+) -> dict[Key, Signal]:
+    """How far predictions are from the labels, for images whose prediction is given.
+
+    mask: one less the IoU with the best predicted region. text: one less the ROUGE-L of phrase and
+    explanation with those of that region; where none overlaps, with those of the most similar text, because a
+    mask in the wrong place says nothing about the words.
+    """
+    found = {}
+    for record in records:
+        prediction = predictions.get(record.image_id)
+        if prediction is None or (prediction.width, prediction.height) != (record.width, record.height):
+            continue
+        regions = prediction.regions
+        masks = [predicted_mask(region, record.width, record.height, to_rle)[0] for region in regions]
+        true = [to_rle(artifact.polygons, record.width, record.height) for artifact in record.artifacts]
+        ious = rle_iou(true, masks)
+        for number, artifact in enumerate(record.artifacts):
+            best = int(np.argmax(ious[number])) if regions else -1
+            iou = float(ious[number, best]) if regions else 0.0
+            compared = [regions[best]] if iou > 0 else regions
+            said = _said(artifact)
+            text = max((rouge_l(said, _said(region)) for region in compared), default=0.0)
+            found[record.image_id, artifact.artifact_id] = Signal(1 - iou, 1 - text if said else np.nan)
+    return found
+
+
+def _said(source: Artifact | PredictedRegion) -> str:
+    return f"{source.phrase} {source.explanation}".strip()
+
+
+# Ranking
+
+
+def rank_errors(
+    records: Sequence[ImageRecord],
+    signals: Mapping[Key, Signal],
+    method: Literal["dynamics", "disagreement"],
+) -> list[LabelError]:
+    """All artifacts of which something is known, the most suspicious first; none if they are too few."""
+    known = [
+        (record, artifact)
+        for record in records
+        for artifact in record.artifacts
+        if (record.image_id, artifact.artifact_id) in signals
+    ]
+    if len(known) < FEWEST:
+        return []
+    values = np.array([signals[record.image_id, artifact.artifact_id] for record, artifact in known])
+    sizes = np.array(
+        [np.log(_SMALL + area(artifact.polygons) / (r.width * r.height)) for r, artifact in known]
+    )
+    phrases = Counter(artifact.phrase for _, artifact in known)
+    frequency = np.array([np.log(phrases[artifact.phrase]) for _, artifact in known])
+    mask_z = robust_z(less_usual(values[:, 0], sizes))
+    text_z = robust_z(less_usual(values[:, 1], frequency))
+    places = np.stack([_places(mask_z), _places(text_z)])
+    # Of equal places the one whose other channel is more suspicious, then the order of the release.
+    order = np.lexsort((np.arange(len(known)), places.max(axis=0), places.min(axis=0)))
+    return [
+        LabelError(
+            rank=rank,
+            image_id=known[number][0].image_id,
+            artifact_id=known[number][1].artifact_id,
+            file_name=known[number][0].file_name,
+            split=known[number][0].split,
+            channel="mask" if places[0, number] <= places[1, number] else "text",
+            mask_z=_shown(mask_z[number]),
+            text_z=_shown(text_z[number]),
+            method=method,
+            phrase=known[number][1].phrase,
+            explanation=known[number][1].explanation,
+        )
+        for rank, number in enumerate(order.tolist(), 1)
+    ]
+
+
+def merged(lists: Iterable[Sequence[LabelError]]) -> list[LabelError]:
+    """Several rankings as one: each keeps its order, and they take turns by their share of the whole."""
+    placed = [(error.rank / len(each), number, error) for number, each in enumerate(lists) for error in each]
+    ordered = sorted(placed, key=lambda entry: entry[:2])
+    return [msgspec.structs.replace(error, rank=rank) for rank, (_, _, error) in enumerate(ordered, 1)]
+
+
+def _shown(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 3)
+
+
+def _places(z: Floats) -> Floats:
+    """The place of each value, 1 for the highest; behind all others where there is none."""
+    order = np.argsort(np.where(np.isnan(z), np.inf, -z), kind="stable")
+    places = np.empty(len(z))
+    places[order] = np.arange(1, len(z) + 1)
+    places[np.isnan(z)] = len(z) + 1
+    return places
+
+
+def robust_z(values: Floats) -> Floats:
+    """How far each value is above the median, in units of a normal distribution's standard deviation.
+
+    By the median absolute deviation, which a few wrong labels do not move; by the mean one where more than
+    half of the values are equal. NaN stays NaN; all 0 if all values are equal.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return values.copy()
+    apart = np.abs(known - np.median(known))
+    spread = 1.4826 * float(np.median(apart)) or 1.2533 * float(apart.mean())
+    return (values - np.median(known)) / (spread or 1.0)
+
+
+def less_usual(values: Floats, beside: Floats) -> Floats:
+    """Values less what is usual where `beside` is about the same: the median of some neighbours in it."""
+    rest = values.copy()
+    known = np.flatnonzero(~np.isnan(values))
+    groups = min(_MOST_GROUPS, len(known) // _GROUP)
+    if groups < 2 or np.ptp(beside[known]) == 0:
+        return rest
+    limits = np.unique(np.quantile(beside[known], np.linspace(0, 1, groups + 1)[1:-1]))
+    group = np.searchsorted(limits, beside[known], side="right")
+    for number in range(len(limits) + 1):
+        members = known[group == number]
+        if len(members):
+            rest[members] -= np.median(values[members])
+    return rest
+
+
+def encode_errors(errors: Iterable[LabelError]) -> bytes:
+    """The review list as JSON Lines."""
+    encoder = msgspec.json.Encoder(order="deterministic")
+    return b"".join(encoder.encode(error) + b"\n" for error in errors)
