@@ -1,0 +1,246 @@
+"""LEGION (arXiv 2503.15264, section 4): an answer in words, and a mask for every phrase that it names.
+
+A LLaVA reads the image through its global encoder and writes the answer; the last hidden state of every
+`[SEG]` in it goes through two layers and becomes the sparse prompt of a SAM mask decoder, which looks at the
+image through an encoder of its own. A small head on the global encoder's CLS token tells generated images
+from photographs. The head that names the subtype of each region is ours: the published model has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, LlavaForConditionalGeneration, PreTrainedModel, SamModel
+from transformers.utils import ModelOutput
+
+from synthscars.legion.configuration_legion import LegionConfig
+from synthscars.legion.losses import bce_loss, dice_loss
+from synthscars.legion.stem import ConvStem
+
+
+@dataclass
+class LegionOutput(ModelOutput):
+    """What `forward` gives. N counts the `[SEG]` tokens of the batch, in reading order.
+
+    logits: (batch, tokens, vocabulary). mask_logits: (N, mask_size, mask_size), over the padded square.
+    subtype_logits: (N, subtypes). prompts: (N, width of the prompt encoder). synthetic_logits: (batch,).
+    vision_hidden: (batch, 1 + image_tokens, width), the global encoder's, CLS first. Every loss is a mean and unweighted, but for `loss`.
+    """
+
+    loss: Tensor | None = None
+    text_loss: Tensor | None = None
+    dice_loss: Tensor | None = None
+    bce_loss: Tensor | None = None
+    subtype_loss: Tensor | None = None
+    logits: Tensor | None = None
+    mask_logits: Tensor | None = None
+    subtype_logits: Tensor | None = None
+    prompts: Tensor | None = None
+    synthetic_logits: Tensor | None = None
+    vision_hidden: Tensor | None = None
+
+
+@dataclass
+class LegionAnswer(ModelOutput):
+    """What `answer` gives. N counts the `[SEG]` tokens of the batch, in reading order.
+
+    sequences: (batch, new tokens) ids. owners: (N,) the image of each. mask_logits, subtype_logits: as above.
+    token_logprobs: (batch, new tokens). synthetic_logits: (batch,).
+    """
+
+    sequences: Tensor | None = None
+    owners: Tensor | None = None
+    mask_logits: Tensor | None = None
+    subtype_logits: Tensor | None = None
+    token_logprobs: Tensor | None = None
+    synthetic_logits: Tensor | None = None
+
+
+class LegionForArtifactAnalysis(PreTrainedModel):
+    """Detect, outline and explain artifacts. Parts: `llava`, `sam`, `prompt_projection`, two heads."""
+
+    config_class = LegionConfig
+    config: LegionConfig
+    base_model_prefix = "legion"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+
+    def __init__(self, config: LegionConfig) -> None:
+        super().__init__(config)
+        self.llava = LlavaForConditionalGeneration(config.llava_config)
+        self.sam = SamModel(config.sam_config)
+        if config.conv_stem:
+            self._give_stems()
+        width = config.llava_config.text_config.hidden_size  # type: ignore[union-attr]
+        seen = config.llava_config.vision_config.hidden_size  # type: ignore[union-attr]
+        prompt = config.sam_config.prompt_encoder_config.hidden_size  # type: ignore[union-attr]
+        self.prompt_projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, prompt))
+        self.subtype_head = nn.Linear(width, len(config.subtypes or {}))
+        self.detection_head = nn.Sequential(
+            nn.LayerNorm(seen), nn.Linear(seen, seen), nn.GELU(), nn.Linear(seen, 1)
+        )
+        self.post_init()
+
+    def _give_stems(self) -> None:
+        clip = self.llava.model.vision_tower
+        clip.embeddings.patch_embedding = ConvStem(clip.config.hidden_size, clip.config.patch_size)
+        sam = self.sam.vision_encoder
+        sam.patch_embed.projection = ConvStem(sam.config.hidden_size, sam.config.patch_size)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        # The parts have initialised themselves; only what stands beside them is left.
+        if isinstance(module, (nn.Linear, nn.LayerNorm)) and not getattr(module, "_is_hf_initialized", False):
+            module.reset_parameters()
+
+    # Seeing
+
+    def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """What the global encoder sees, for the language model: (batch, image_tokens, text width), and as it is:
+        (batch, 1 + image_tokens, width), CLS first.
+
+        pixel_values: (batch, 3, side, side), normalised as CLIP wants it.
+        """
+        seen = self.llava.model.get_image_features(pixel_values, return_dict=True)
+        return torch.stack(list(seen.pooler_output)), seen.last_hidden_state
+
+    def detect(self, vision_hidden: Tensor) -> Tensor:
+        """Logits, (batch,), that images are generated, from what the global encoder sees (`look`)."""
+        return self.detection_head(vision_hidden[:, 0]).squeeze(-1)  # type: ignore[no-any-return]
+
+    def read(self, input_ids: Tensor, image_features: Tensor) -> Tensor:
+        """Embeddings of the tokens, the image's in the place of its placeholders."""
+        embeddings = self.llava.get_input_embeddings()(input_ids)
+        places = (input_ids == self.config.llava_config.image_token_id).unsqueeze(-1)  # type: ignore[union-attr]
+        return embeddings.masked_scatter(places, image_features.to(embeddings.dtype))
+
+    def outline(self, grounding_embeddings: Tensor, owners: Tensor, prompts: Tensor) -> Tensor:
+        """One mask per prompt: (N, mask_size, mask_size) logits.
+
+        grounding_embeddings: (batch, prompt width, h, w), of the grounding encoder, computed once an image;
+        owners: (N,) which image each prompt belongs to; prompts: (N, prompt width).
+        """
+        sam = self.sam
+        _, dense = sam.prompt_encoder(
+            input_points=None, input_labels=None, input_boxes=None, input_masks=None
+        )
+        positions = sam.get_image_wide_positional_embeddings()
+        masks, _ = sam.mask_decoder(
+            image_embeddings=grounding_embeddings[owners],
+            image_positional_embeddings=positions.expand(len(owners), -1, -1, -1),
+            sparse_prompt_embeddings=prompts[:, None, None, :],
+            dense_prompt_embeddings=dense.expand(len(owners), -1, -1, -1),
+            multimask_output=False,
+        )
+        return masks[:, 0, 0]
+
+    # Training
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        grounding_pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        mask_labels: Tensor | None = None,
+        subtype_labels: Tensor | None = None,
+        **_: Any,
+    ) -> LegionOutput:
+        """Read question and answer, as in training.
+
+        input_ids: (batch, tokens), padded on the right; labels: the same with -100 where nothing is learned.
+        grounding_pixel_values: (batch, 3, side, side); without them no masks are drawn. mask_labels:
+        (N, mask_size, mask_size), 0 to 1, in reading order of the `[SEG]` tokens. subtype_labels: (N,), -100
+        where unknown.
+        """
+        features, seen = self.look(pixel_values)
+        hidden = self.llava.model.language_model(
+            inputs_embeds=self.read(input_ids, features), attention_mask=attention_mask
+        ).last_hidden_state
+        output = LegionOutput(
+            logits=self.llava.lm_head(hidden), synthetic_logits=self.detect(seen), vision_hidden=seen
+        )
+        owners, places = torch.nonzero(input_ids == self.config.seg_token_id, as_tuple=True)
+        asked = hidden[owners, places]
+        output.prompts = self.prompt_projection(asked)
+        output.subtype_logits = self.subtype_head(asked)
+        if grounding_pixel_values is not None and len(owners):
+            grounding = self.sam.vision_encoder(grounding_pixel_values).last_hidden_state
+            output.mask_logits = self.outline(grounding, owners, output.prompts)
+        self._add_losses(output, labels, mask_labels, subtype_labels)
+        return output
+
+    def _add_losses(
+        self, output: LegionOutput, labels: Tensor | None, masks: Tensor | None, subtypes: Tensor | None
+    ) -> None:
+        weights = self.config
+        total: list[Tensor] = []
+        if labels is not None and output.logits is not None:
+            output.text_loss = nn.functional.cross_entropy(
+                output.logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100
+            )
+            total.append(weights.text_weight * output.text_loss)
+        if masks is not None and output.mask_logits is not None:
+            output.dice_loss = dice_loss(output.mask_logits, masks).mean()
+            output.bce_loss = bce_loss(output.mask_logits, masks).mean()
+            total.append(weights.dice_weight * output.dice_loss + weights.bce_weight * output.bce_loss)
+        if subtypes is not None and output.subtype_logits is not None and bool((subtypes >= 0).any()):
+            output.subtype_loss = nn.functional.cross_entropy(
+                output.subtype_logits.float(), subtypes, ignore_index=-100
+            )
+            total.append(weights.subtype_weight * output.subtype_loss)
+        output.loss = torch.stack(total).sum() if total else None
+
+    # Answering
+
+    @torch.no_grad()
+    def answer(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        grounding_pixel_values: Tensor,
+        *,
+        max_new_tokens: int = 384,
+        **generation: Any,
+    ) -> LegionAnswer:
+        """Write answers to questions of equal length and outline what they name, greedily unless told.
+
+        Each image goes through each encoder once, whatever the number of phrases. A `[SEG]` that is the last
+        token before `max_new_tokens` has not been read by the model, so it asks for no mask.
+        """
+        features, seen = self.look(pixel_values)
+        embeddings = self.read(input_ids, features)
+        written = self.llava.generate(
+            inputs_embeds=embeddings,
+            attention_mask=torch.ones_like(input_ids),
+            max_new_tokens=max_new_tokens,
+            **{"do_sample": False, **generation},
+            output_hidden_states=True,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        sequences = written.sequences
+        # The state at step k + 1 is the one that has read token k.
+        steps = [step[-1][:, -1] for step in written.hidden_states[1:]]
+        read = sequences[:, : len(steps)]
+        owners, places = torch.nonzero(read == self.config.seg_token_id, as_tuple=True)
+        logprobs = torch.stack(written.logits, dim=1).float().log_softmax(-1)
+        answer = LegionAnswer(
+            sequences=sequences,
+            owners=owners,
+            token_logprobs=logprobs.gather(-1, sequences.unsqueeze(-1)).squeeze(-1),
+            synthetic_logits=self.detect(seen),
+        )
+        if len(owners):
+            asked = torch.stack(steps, dim=1)[owners, places]
+            answer.subtype_logits = self.subtype_head(asked)
+            grounding = self.sam.vision_encoder(grounding_pixel_values).last_hidden_state
+            answer.mask_logits = self.outline(grounding, owners, self.prompt_projection(asked))
+        return answer
+
+
+AutoModel.register(LegionConfig, LegionForArtifactAnalysis, exist_ok=True)

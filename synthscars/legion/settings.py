@@ -1,0 +1,49 @@
+"""What a training run is told."""
+
+from __future__ import annotations
+
+import msgspec
+
+from synthscars.problems import UsageError
+
+FROM_SCRATCH = ("tiny", "small")
+"""Presets that are trained here; `paper` is built from checkpoints."""
+
+
+class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One training run. The same settings and the same release give the same weights on the same machine.
+
+    preset: see `LegionConfig.preset`. warmup_epochs: of both encoders alone (`synthscars.legion.warmup`);
+    epochs: of the whole, the paper's first stage; detection_epochs: of the detection head alone, its second.
+    learning_rate: of the first two, each with a cosine schedule. streaming: rows as they come, for releases
+    that do not fit on the disk. shuffle_labels: every image learns the labels of another one, for `verify`.
+    max_images: of the train split. show: validation images that are answered after every epoch.
+    """
+
+    preset: str = "tiny"
+    warmup_epochs: int = 6
+    epochs: int = 6
+    detection_epochs: int = 30
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    detection_learning_rate: float = 1e-3
+    vocab_size: int = 2000
+    seed: int = 0
+    streaming: bool = False
+    shuffle_labels: bool = False
+    max_images: int | None = None
+    show: int = 48
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for what cannot be trained."""
+        if self.preset not in FROM_SCRATCH:
+            raise UsageError(
+                f"the preset {self.preset} is not trained from scratch",
+                fix="choose tiny or small",
+            )
+        for name in ("warmup_epochs", "epochs", "detection_epochs", "seed", "show"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is negative: {getattr(self, name)}")
+        if self.batch_size < 1 or self.learning_rate <= 0:
+            raise UsageError("batch size and learning rate must be positive")

@@ -1,0 +1,142 @@
+"""Trains LEGION on a release: warm-up, language, detection, each by transformers' Trainer, each resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from synthscars.files import atomic_file
+from synthscars.legion.answers import answer_text
+from synthscars.legion.configuration_legion import LegionConfig
+from synthscars.legion.detection import train_detection
+from synthscars.legion.examples_of import Examples, open_split, read_examples, shuffled
+from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
+from synthscars.legion.processing_legion import LegionProcessor
+from synthscars.legion.settings import TrainingSettings
+from synthscars.legion.tokenizer import train_tokenizer
+from synthscars.legion.trainer import LOG, Advance, Run, train_stage
+from synthscars.legion.warmup import Scaffold, fresh_weights
+from synthscars.problems import ReleaseError
+
+SETTINGS = "training_settings.json"
+
+
+def train(
+    release: Path | str,
+    target: Path,
+    settings: TrainingSettings = TrainingSettings(),  # noqa: B008 - frozen
+    *,
+    revision: str | None = None,
+    progress: Advance | None = None,
+) -> Path:
+    """Train a model on the train split of a release, and write it to the folder `target`.
+
+    release: a folder, or org/name on the Hub with a `revision`. In `target`: the model and its tokenizer, as
+    `from_pretrained` wants them, `training.jsonl` (losses, and after each epoch how validation images were
+    answered), `dynamics.jsonl` (`synthscars.legion.dynamics`), `gallery/` (a picture an epoch). What is needed
+    to go on after a kill lies in `target`/work until the model is written; running the same again goes on.
+
+    Raises `ReleaseError` if the release cannot be loaded or has nothing to learn, or if `target` holds a run
+    with other settings.
+    """
+    work = target / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    _same_run(target, settings, str(revision))
+    torch.manual_seed(settings.seed)
+    config, processor = _begin(str(release), revision, work, settings)
+    rows = _rows(str(release), revision, processor.canvas, work, settings)
+    model = LegionForArtifactAnalysis(config)
+    fresh_weights(model, settings.seed)
+    model.scaffold = Scaffold(config)
+    labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
+    examples = Examples(rows, seed=settings.seed, labels_of=labels)
+    validation = _validation(str(release), revision, processor.canvas, work, settings)
+    for stage, epochs in (("warmup", settings.warmup_epochs), ("language", settings.epochs)):
+        if epochs:
+            run = Run(stage=stage, epochs=epochs, target=target, settings=settings, progress=progress)
+            train_stage(run, model, processor, examples, validation)
+    del model.scaffold
+    train_detection(model, processor, Examples(rows, labels_of=labels), settings, target / LOG)
+    _save(model, processor, target)
+    return target
+
+
+def _same_run(target: Path, settings: TrainingSettings, revision: str) -> None:
+    told = msgspec.json.format(msgspec.json.encode({"settings": settings, "revision": revision}), indent=2)
+    path = target / SETTINGS
+    if path.is_file() and path.read_bytes().strip() != told.strip():
+        raise ReleaseError(
+            f"{target} holds a run with other settings", fix="choose a new folder, or remove this one"
+        )
+    with atomic_file(path) as file:
+        file.write(told + b"\n")
+
+
+def _begin(
+    release: str, revision: str | None, work: Path, settings: TrainingSettings
+) -> tuple[LegionConfig, LegionProcessor]:
+    """Configuration and processor, with a tokenizer of the release's own words."""
+    rows = open_split(release, "train", revision=revision)
+    texts = rows.select_columns(["caption", "artifacts"])
+    tokenizer = train_tokenizer(
+        (
+            answer_text(row["caption"], [(each["phrase"], each["explanation"]) for each in row["artifacts"]])
+            for row in texts
+        ),
+        settings.vocab_size,
+    )
+    config = LegionConfig.preset(settings.preset, vocab_size=len(tokenizer))
+    return config, LegionProcessor.for_config(config, tokenizer)
+
+
+def _rows(release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings) -> Any:
+    """Everything that a model may see: annotated images of train, and its photographs."""
+    from datasets import concatenate_datasets
+
+    cache = work / "cache"
+    rows = read_examples(release, "train", canvas, revision=revision, limit=settings.max_images, cache=cache)
+    rows = rows.filter(_answered, input_columns=["answered"], keep_in_memory=True)
+    if not len(rows):
+        raise ReleaseError(f"{release}: no image of the split train has been looked at", fix="annotate some")
+    photographs = _photographs(release, revision, canvas, cache, settings)
+    return rows if photographs is None else concatenate_datasets([rows, photographs])
+
+
+def _answered(answered: int) -> bool:
+    return bool(answered)
+
+
+def _photographs(
+    release: str, revision: str | None, canvas: int, cache: Path, settings: TrainingSettings
+) -> Any | None:
+    """The real images of train that nobody annotated, which only the config `detection` has; `None` if there are none."""
+    rows = read_examples(
+        release, "train", canvas, config="detection", revision=revision, cache=cache / "detection"
+    )
+    rows = rows.filter(_not_synthetic, input_columns=["synthetic"], keep_in_memory=True)
+    return rows if len(rows) else None
+
+
+def _not_synthetic(synthetic: int) -> bool:
+    return not synthetic
+
+
+def _validation(
+    release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings
+) -> Any | None:
+    if not settings.show:
+        return None
+    try:
+        return read_examples(
+            release, "validation", canvas, revision=revision, limit=settings.show, cache=work / "cache"
+        )
+    except ReleaseError:
+        return None  # A release may have no such split; then there is nothing to show.
+
+
+def _save(model: LegionForArtifactAnalysis, processor: LegionProcessor, target: Path) -> None:
+    model.save_pretrained(target)
+    processor.save_pretrained(target)
