@@ -42,10 +42,14 @@ Json = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """A prediction in Label Studio's words: its result items, and how sure the model is (`None`: unknown)."""
+    """A prediction in Label Studio's words: its result items, and how sure the model is (`None`: unknown).
+
+    left_out: how many of its regions have no outline that could be drawn.
+    """
 
     result: list[Json]
     score: float | None
+    left_out: int = 0
 
 
 def to_answer(prediction: Prediction, taxonomy: Taxonomy | None = None) -> Answer:
@@ -53,8 +57,8 @@ def to_answer(prediction: Prediction, taxonomy: Taxonomy | None = None) -> Answe
 
     Shape, phrase, explanation and subtype of a region share one id, which depends on the image and the
     region's place alone. A category or subtype that the taxonomy does not have is left out, because Label
-    Studio refuses every prediction of a request if it does not know a label of one; so is a region of which
-    no outline is left.
+    Studio refuses every prediction of a request if it does not know a label of one. A region of which no
+    outline is left is left out and counted. Raises `FormatError` as `outline` does.
     """
     known = taxonomy or load_taxonomy()
     width, height = prediction.width, prediction.height
@@ -70,7 +74,8 @@ def to_answer(prediction: Prediction, taxonomy: Taxonomy | None = None) -> Answe
             # A region without a category is one whose label is still to be chosen, not one without the field.
             item["value"].setdefault(_SHAPE, [])
     scores = [score for region in prediction.regions if (score := _score(region)) is not None]
-    return Answer(items, round(fmean(scores), 4) if scores else None)
+    left_out = len(prediction.regions) - len(artifacts)
+    return Answer(items, round(fmean(scores), 4) if scores else None, left_out)
 
 
 def _artifact(

@@ -258,6 +258,8 @@ class _Service:
                 # would never ask again.
                 results.append([])
             else:
+                if answer.left_out:
+                    _log("task.regions_left_out", task=_number(task), without_outline=answer.left_out)
                 version = self._predictor.name
                 results.append({"result": answer.result, "score": answer.score, "model_version": version})
         return results

@@ -199,9 +199,12 @@ class TestOutlinesOfMasks:
         with pytest.raises(FormatError, match="64 x 48"):
             outline(PredictedRegion(rle=rle(np.ones((4, 4), dtype=np.bool_))), 64, 48)
 
-    def test_of_nothing_are_none(self) -> None:
-        empty = np.zeros((48, 64), dtype=np.bool_)
-        assert outline(PredictedRegion(rle=rle(empty)), 64, 48) == ()
+    def test_of_nothing_are_none_and_such_regions_are_counted(self) -> None:
+        nothing = PredictedRegion(rle=rle(np.zeros((48, 64), dtype=np.bool_)))
+        assert outline(nothing, 64, 48) == ()
+        answer = to_answer(prediction(HAND, nothing))
+        assert answer.left_out == 1
+        assert answer.result == to_answer(prediction(HAND)).result
 
     @given(
         st.lists(

@@ -329,8 +329,9 @@ def test_when_the_asker_gives_up_the_model_stops_and_what_is_done_is_not_done_ag
                 with pytest.raises(httpx.ReadTimeout):
                     client.post("/predict", json=body, timeout=0.5)
                 assert model.at_work.acquire(timeout=30)
+                # When this is answered, the server has seen that the other connection was closed before.
+                client.get("/health").raise_for_status()
                 model.go.set()
-                # It goes on with nothing: health is asked until the first image is through.
                 while not model.calls:
                     client.get("/health")
                 client.get("/health").raise_for_status()
