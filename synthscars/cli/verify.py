@@ -45,7 +45,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option("--dynamics", type=_FILE, help="With --predictions: the dynamics.jsonl of its training.")
 @click.option("--preset", default="tiny", show_default=True, help="Size of the model that is trained.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time for each training.")
+@click.option("--epochs", type=click.IntRange(min=0), help="Of each training, of the whole model.")
+@click.option("--warmup-epochs", type=click.IntRange(min=0), help="Of each training, of the encoders alone.")
+@click.option("--detection-epochs", type=click.IntRange(min=0), help="Of each training, of detection alone.")
 @click.option("--max-images", type=click.IntRange(min=1), help="Train images that are used, at most.")
 @click.option(
     "--no-shuffled", is_flag=True, help="Do not train on shuffled labels: faster, and never enough."
@@ -69,7 +71,9 @@ def verify(
     shuffled_predictions: Path | None,
     dynamics: Path | None,
     preset: str,
-    minutes: float | None,
+    epochs: int | None,
+    warmup_epochs: int | None,
+    detection_epochs: int | None,
     max_images: int | None,
     no_shuffled: bool,
     seed: int,
@@ -90,7 +94,8 @@ def verify(
 
     \b
     Examples:
-      synthscars verify 1.0.0 --minutes 40
+      synthscars verify 1.0.0
+      synthscars verify 1.0.0 --epochs 12 --max-images 4000
       synthscars verify 1.0.0 --checkpoint model/
       synthscars verify path/to/release --predictions mine.jsonl --shuffled-predictions shuffled.jsonl
       synthscars verify 1.0.0 --json | jq .reasons
@@ -106,7 +111,14 @@ def verify(
         shuffled_predictions=shuffled_predictions,
         dynamics=dynamics,
         shuffled=not no_shuffled,
-        training=Training(preset=preset, minutes=minutes, seed=seed, max_images=max_images),
+        training=Training(
+            preset=preset,
+            warmup_epochs=warmup_epochs,
+            epochs=epochs,
+            detection_epochs=detection_epochs,
+            seed=seed,
+            max_images=max_images,
+        ),
         device=device,
         work=None if predictions is not None else work or default_work,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ _NOT_THE_MODEL = (DYNAMICS_NAME, CURVES_NAME)
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """How to train. minutes: of each model; max_images: of the train split, `None` for all."""
+    """How to train, see `synthscars.legion.TrainingSettings`; `None`: as that has it."""
 
     preset: str = "tiny"
-    minutes: float | None = None
+    warmup_epochs: int | None = None
+    epochs: int | None = None
+    detection_epochs: int | None = None
     seed: int = 0
     max_images: int | None = None
 
@@ -132,21 +134,34 @@ def trained(
     from synthscars.legion import TrainingSettings, train
 
     name = "shuffled" if shuffled else "model"
-    key = key_of(manifest_digest(folder), training, shuffled)
+    told = msgspec.to_builtins(training)
+    key = key_of(manifest_digest(folder), told, shuffled)
     target = work.folder / name
     if not work.begin(name, key):
+        asked = {field: value for field, value in told.items() if value is not None}
         settings = TrainingSettings(
-            preset=training.preset,
-            seed=training.seed,
-            minutes=training.minutes,
-            max_images=training.max_images,
-            shuffle_labels=shuffled,
+            **asked, shuffle_labels=shuffled, device=None if device == "auto" else device
         )
-        train(folder, target, settings, stages)
+        what = "training on shuffled labels" if shuffled else "training"
+        train(folder, target, settings, progress=_steps(what, stages))
         work.done(name, key)
     found = from_checkpoint(folder, target, records, work, problems, name=name, device=device, stages=stages)
-    model = msgspec.structs.replace(found.model, made="trained", training=msgspec.to_builtins(training))
+    model = msgspec.structs.replace(found.model, made="trained", training={**told, "shuffled": shuffled})
     return found._replace(model=model)
+
+
+def _steps(what: str, stages: Stages) -> Callable[[str, int, int], None]:
+    """What training tells of its steps, as stages with counts."""
+    running: dict[str, Callable[[int], None]] = {}
+    done: dict[str, int] = {}
+
+    def tell(stage: str, steps: int, total: int) -> None:
+        if stage not in running:
+            running[stage] = stages(f"{what}: {stage}", total)
+        running[stage](steps - done.get(stage, 0))
+        done[stage] = steps
+
+    return tell
 
 
 def from_checkpoint(
@@ -193,7 +208,7 @@ def _predict(
     from synthscars.predictions import Prediction
     from synthscars.problems import Problem
 
-    predictor = Predictor(checkpoint, device=device)
+    predictor = Predictor(checkpoint, device="cpu" if device == "auto" else device)
     advance = stages(f"predicting with {target.name.removesuffix('-predictions.jsonl')}", len(records))
     with prediction_file(target, {"model": predictor.name}, _BATCH) as file:
         items = _items(folder, records)
