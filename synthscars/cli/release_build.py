@@ -103,6 +103,9 @@ def build(
     except ReleaseError:
         _report_before_failing(problems, as_json)
         raise
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C or SIGTERM
+        console().print(f"stopped; {_kept(workspace)}")
+        raise
     if as_json:
         print_json(
             {
@@ -171,6 +174,17 @@ def _warnings(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     return int(checks["severities"].get("warning", 0))
+
+
+def _kept(workspace: Workspace) -> str:
+    from synthscars.files import BUILDING
+    from synthscars.release.staging import finished
+
+    count = len(finished(workspace.releases_dir / BUILDING))
+    if not count:
+        return "no file was finished yet, and the same command starts again"
+    are = "file is" if count == 1 else "files are"
+    return f"{count:,} finished {are} kept in {BUILDING}, and the same command goes on from there"
 
 
 def _report_before_failing(problems: Problems, as_json: bool) -> None:

@@ -46,6 +46,9 @@ class _Content(msgspec.Struct, frozen=True, omit_defaults=True):
     drawn: tuple[Artifact, ...] | None = None
 
 
+MOST_BYTES = 2**31 - 1
+"""Bytes of an image file; Arrow counts those of a column of a row group in 32 bits."""
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(_Content)
 _NO_STAMP = (-1, -1, -1)
@@ -100,10 +103,18 @@ class Waiting:
         return iter(self._places)
 
     def add(self, image: Ready) -> Problem | None:
-        """Keep an image, in place of an earlier one of its id; a problem if its record cannot be written.
+        """Keep an image, in place of an earlier one of its id; a problem if its row cannot be written.
 
         Raises `WorkspaceError` if the disk is full.
         """
+        if image.bytes > MOST_BYTES:
+            return Problem(
+                code="image.file_too_large",
+                what=f"its file has {image.bytes:,} bytes, and a Parquet column takes {MOST_BYTES:,} at most",
+                file=image.record.file_name,
+                image=image.record.image_id[:80],
+                fix="save it in a smaller file and ingest that instead",
+            )
         try:
             content = _encoder.encode(_Content(image.record, image.drawn))
         except (UnicodeEncodeError, TypeError, RecursionError) as error:

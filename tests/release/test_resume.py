@@ -371,6 +371,7 @@ def test_a_build_that_is_interrupted_says_so_and_can_be_gone_on_with(
     assert visible(workspace) == []
     kept = finished(workspace.releases_dir / BUILDING)
     assert len(kept) >= 2
+    assert f"{len(kept)} finished files are kept in {BUILDING}, and the same command goes on" in ended.stderr
     again = subprocess.run(
         [sys.executable, "-c", _COMMAND, str(SMALL), name, "999", *arguments, "--json"],
         capture_output=True,

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from releasing import changed, noise_png, sample_record
@@ -130,3 +131,13 @@ def test_a_full_disk_is_told_as_one_also_when_the_file_is_closed(
         waiting.add(ready(1))
     assert full.value.exit_code == 3
     assert "free some space" in full.value.fix
+
+
+def test_an_image_file_of_more_than_two_gigabytes_is_a_problem_and_does_not_wait(tmp_path: Path) -> None:
+    with Waiting(tmp_path) as waiting:
+        problem = waiting.add(msgspec.structs.replace(ready(1), bytes=2**31))
+        assert problem
+        assert (problem.code, problem.severity) == ("image.file_too_large", "error")
+        assert "2,147,483,648 bytes" in problem.what
+        assert waiting.add(msgspec.structs.replace(ready(1), bytes=2**31 - 1)) is None
+        assert len(waiting) == 1
