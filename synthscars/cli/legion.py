@@ -6,6 +6,7 @@ import click
 
 from synthscars.cli.legion_predict import predict
 from synthscars.cli.legion_serve import serve
+from synthscars.cli.legion_train import train
 
 
 @click.group()
@@ -14,10 +15,12 @@ def legion() -> None:
 
     \b
     Examples:
+      synthscars legion train releases/1.0.0 model/
       synthscars legion predict model/ releases/1.0.0 --split test
       synthscars legion serve model/ --workspace my-scars
     """
 
 
+legion.add_command(train)
 legion.add_command(predict)
 legion.add_command(serve)

@@ -19,7 +19,7 @@ _MARKER = re.compile(r"\s*(?:<p>|</p>|\[SEG\])")
 
 
 class Item(NamedTuple):
-    """A phrase of an answer, what is said about it, and the place of its `[SEG]` among those of the answer."""
+    """A phrase of an answer, what is said about it, and which `[SEG]` of the answer, from 0, is its own."""
 
     phrase: str
     explanation: str

@@ -31,7 +31,7 @@ class Collator:
         self.text = text
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Keys: those of `forward`, and `image_ids`, `artifact_ids`, `owners`, `phrase_ids`, `synthetic`, ..."""
+        """Keys: those of `forward`, and `image_ids`, `artifact_ids`, `owners`, `phrase_ids`, `synthetic`."""
         squares = torch.from_numpy(np.stack([example["pixels"] for example in examples]))
         batch: dict[str, Any] = {
             **self.processor.pixels(squares),

@@ -1,4 +1,4 @@
-"""Configuration of LEGION (arXiv 2503.15264, section 4): LLaVA, SAM, and the three small heads that join them."""
+"""Configuration of LEGION (arXiv 2503.15264, section 4): LLaVA, SAM, and what joins them."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ from synthscars.problems import FormatError
 from synthscars.records import ImageRecord
 
 Example = dict[str, Any]
-"""One training example: `image_id`, `pixels` (canvas, canvas, 3) uint8, `width` and `height` of the image's part
-of the canvas, `scene`, `content_type`, `synthetic`, `answered` (whether anybody looked for artifacts), and for each artifact its `artifact_ids`, `phrases`,
-`explanations`, `subtypes` (ids or "") and `rings` (canvas pixels)."""
+"""One training example: `image_id`, `pixels` (canvas, canvas, 3) uint8, `width` and `height` of its part
+of the canvas, `scene`, `content_type`, `synthetic`, `answered` (whether anybody looked for artifacts), and
+for each artifact its `artifact_ids`, `phrases`, `explanations`, `subtypes` (ids or "") and `rings` (canvas
+pixels)."""
 
 _SIDES = re.compile(r"\b(left|right)\b")
 _WRITING = "text_distortion"
@@ -68,7 +69,7 @@ def _is_synthetic(row: Mapping[str, Any]) -> bool:
 
 
 def scene_of(record: ImageRecord) -> str:
-    """What the caption says about the scene; the first rater's words, or nothing, if it does not follow the grammar."""
+    """What the caption says about the scene; if it does not follow the grammar, the first rater's words."""
     for phrases in ([each.phrase for each in record.artifacts], None):
         try:
             return parse(record.caption, phrases).scene
@@ -148,7 +149,7 @@ def _as_it_is(text: str) -> str:
 
 
 def _relit(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Brightness, contrast and each channel a few per cent up or down: colours themselves mean something here."""
+    """Brightness, contrast and each channel a few per cent up or down: colours mean something here."""
     contrast, brightness = rng.uniform(0.92, 1.08), rng.uniform(-8, 8)
     tint = rng.uniform(0.97, 1.03, size=3)
     table = np.clip((np.arange(256)[:, None] - 128) * contrast * tint + 128 + brightness, 0, 255)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn import functional
 
-from synthscars.legion.data import Example
+from synthscars.legion.examples_of import Examples
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
@@ -20,7 +20,7 @@ _BATCH = 64
 def train_detection(
     model: LegionForArtifactAnalysis,
     processor: LegionProcessor,
-    examples: Sequence[Example],
+    examples: Examples,
     settings: TrainingSettings,
     log: Path,
 ) -> None:
@@ -48,7 +48,7 @@ def train_detection(
                 head(seen[part]).squeeze(-1), labels[part], weight=weights[part]
             )
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
         mean = round(sum(losses) / len(losses), 5)
@@ -58,11 +58,9 @@ def train_detection(
 
 @torch.no_grad()
 def _features(
-    model: LegionForArtifactAnalysis, processor: LegionProcessor, examples: Sequence[Example]
+    model: LegionForArtifactAnalysis, processor: LegionProcessor, examples: Examples
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """CLS of every image, (images, width), and whether it is generated, (images,)."""
-    import numpy as np
-
     model.eval()
     device = next(model.parameters()).device
     seen, labels = [], []

@@ -18,8 +18,8 @@ NAME = "dynamics.jsonl"
 class Dynamics:
     """Appends one line per artifact and step to `dynamics.jsonl`.
 
-    Fields: stage, epoch (from 0), image_id, artifact_id, mask_iou, mask_loss (Dice + cross entropy), and in the
-    language stage text_loss (mean over the tokens from the phrase to the next one) and subtype_loss.
+    Fields: stage, epoch (from 0), image_id, artifact_id, mask_iou, mask_loss (Dice + cross entropy), and in
+    the language stage text_loss (mean over the tokens from the phrase to the next one) and subtype_loss.
     """
 
     def __init__(self, path: Path, phrase_start: int) -> None:
@@ -27,9 +27,14 @@ class Dynamics:
         self.phrase_start = phrase_start
 
     def note(
-        self, stage: str, epoch: int, batch: dict[str, Any], masks: Tensor | None, logits: Tensor | None = None,
+        self,
+        stage: str,
+        epoch: int,
+        batch: dict[str, Any],
+        masks: Tensor | None,
+        logits: Tensor | None = None,
         subtype_logits: Tensor | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Note what one batch came to. masks: (N, size, size) logits; logits: (batch, tokens, vocabulary)."""
         if masks is None or not len(batch["owners"]):
             return

@@ -1,4 +1,4 @@
-"""The training examples of a release, read once through `load_dataset` and kept scaled beside the checkpoint."""
+"""The training examples of a release, loaded by `load_dataset` and kept, scaled, beside the checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from synthscars.problems import ReleaseError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-LABELS = ("scene", "content_type", "synthetic", "answered", "artifact_ids", "phrases", "explanations", "subtypes", "rings")  # fmt: skip
+_TEXTS = ("artifact_ids", "phrases", "explanations", "subtypes")
+LABELS = ("scene", "content_type", "synthetic", "answered", *_TEXTS, "rings")
 """What was said about an image, as against the image."""
 
 
@@ -106,7 +107,7 @@ def read_examples(
 def open_split(
     release: str, split: str, *, config: str = "default", revision: str | None = None, streaming: bool = False
 ) -> Any:
-    """One split of a release as `load_dataset` gives it, images undecoded. Raises `ReleaseError` if it is not there."""
+    """One split of a release as `load_dataset` gives it, images undecoded. Raises `ReleaseError`."""
     from datasets import Image, load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
@@ -156,7 +157,7 @@ def relabelled(example: Example, other: Example) -> Example:
 def _features() -> Any:
     from datasets import Features, List, Value
 
-    texts = {name: List(Value("string")) for name in ("artifact_ids", "phrases", "explanations", "subtypes")}
+    texts = {name: List(Value("string")) for name in _TEXTS}
     numbers = {name: Value("int32") for name in ("width", "height", "synthetic", "answered")}
     return Features(
         {

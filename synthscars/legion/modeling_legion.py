@@ -9,7 +9,7 @@ from photographs. The head that names the subtype of each region is ours: the pu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,8 @@ class LegionOutput(ModelOutput):
 
     logits: (batch, tokens, vocabulary). mask_logits: (N, mask_size, mask_size), over the padded square.
     subtype_logits: (N, subtypes). prompts: (N, width of the prompt encoder). synthetic_logits: (batch,).
-    vision_hidden: (batch, 1 + image_tokens, width), the global encoder's, CLS first. Every loss is a mean and unweighted, but for `loss`.
+    vision_hidden: (batch, 1 + image_tokens, width), the global encoder's, CLS first. Every loss is a
+    mean, and unweighted but for `loss`.
     """
 
     loss: Tensor | None = None
@@ -43,20 +44,19 @@ class LegionOutput(ModelOutput):
     vision_hidden: Tensor | None = None
 
 
-@dataclass
-class LegionAnswer(ModelOutput):
+class LegionAnswer(NamedTuple):
     """What `answer` gives. N counts the `[SEG]` tokens of the batch, in reading order.
 
     sequences: (batch, new tokens) ids. owners: (N,) the image of each. mask_logits, subtype_logits: as above.
     token_logprobs: (batch, new tokens). synthetic_logits: (batch,).
     """
 
-    sequences: Tensor | None = None
-    owners: Tensor | None = None
-    mask_logits: Tensor | None = None
-    subtype_logits: Tensor | None = None
-    token_logprobs: Tensor | None = None
-    synthetic_logits: Tensor | None = None
+    sequences: Tensor
+    owners: Tensor
+    token_logprobs: Tensor
+    synthetic_logits: Tensor
+    mask_logits: Tensor
+    subtype_logits: Tensor
 
 
 class LegionForArtifactAnalysis(PreTrainedModel):
@@ -99,8 +99,9 @@ class LegionForArtifactAnalysis(PreTrainedModel):
     # Seeing
 
     def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """What the global encoder sees, for the language model: (batch, image_tokens, text width), and as it is:
-        (batch, 1 + image_tokens, width), CLS first.
+        """What the global encoder sees, for the language model and as it is, CLS first.
+
+        Shapes: (batch, image_tokens, text width) and (batch, 1 + image_tokens, width).
 
         pixel_values: (batch, 3, side, side), normalised as CLIP wants it.
         """
@@ -109,7 +110,7 @@ class LegionForArtifactAnalysis(PreTrainedModel):
 
     def detect(self, vision_hidden: Tensor) -> Tensor:
         """Logits, (batch,), that images are generated, from what the global encoder sees (`look`)."""
-        return self.detection_head(vision_hidden[:, 0]).squeeze(-1)  # type: ignore[no-any-return]
+        return self.detection_head(vision_hidden[:, 0]).squeeze(-1)
 
     def read(self, input_ids: Tensor, image_features: Tensor) -> Tensor:
         """Embeddings of the tokens, the image's in the place of its placeholders."""
@@ -229,18 +230,21 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         read = sequences[:, : len(steps)]
         owners, places = torch.nonzero(read == self.config.seg_token_id, as_tuple=True)
         logprobs = torch.stack(written.logits, dim=1).float().log_softmax(-1)
-        answer = LegionAnswer(
+        states = torch.stack(steps, dim=1) if steps else embeddings[:, :0]
+        asked = states[owners, places]
+        side = self.config.mask_size
+        masks = asked.new_zeros(0, side, side)
+        if len(owners):
+            grounding = self.sam.vision_encoder(grounding_pixel_values).last_hidden_state
+            masks = self.outline(grounding, owners, self.prompt_projection(asked))
+        return LegionAnswer(
             sequences=sequences,
             owners=owners,
             token_logprobs=logprobs.gather(-1, sequences.unsqueeze(-1)).squeeze(-1),
             synthetic_logits=self.detect(seen),
+            mask_logits=masks,
+            subtype_logits=self.subtype_head(asked),
         )
-        if len(owners):
-            asked = torch.stack(steps, dim=1)[owners, places]
-            answer.subtype_logits = self.subtype_head(asked)
-            grounding = self.sam.vision_encoder(grounding_pixel_values).last_hidden_state
-            answer.mask_logits = self.outline(grounding, owners, self.prompt_projection(asked))
-        return answer
 
 
 AutoModel.register(LegionConfig, LegionForArtifactAnalysis, exist_ok=True)

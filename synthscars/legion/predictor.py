@@ -77,11 +77,9 @@ class Predictor:
             [token for token in ids if token not in (tokenizer.eos_token_id, tokenizer.bos_token_id)]
         )
         text, items = take_apart(written)
-        rows = (
-            torch.nonzero(answer.owners == number).flatten() if answer.owners is not None else torch.empty(0)
-        )
+        rows = torch.nonzero(answer.owners == number).flatten()
         regions = []
-        masks = full_size(answer.mask_logits[rows].cpu(), image.width, image.height) if len(rows) else []
+        masks = full_size(answer.mask_logits[rows].cpu(), image.width, image.height)
         for item in items:
             if item.seg >= len(rows):
                 continue  # Cut off: the model has not read this [SEG].

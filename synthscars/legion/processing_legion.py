@@ -101,6 +101,8 @@ def fitted(width: int, height: int, side: int) -> tuple[int, int]:
 
 def full_size(masks: Tensor, width: int, height: int) -> NDArray[np.bool_]:
     """Masks over the padded square as masks of the image; (N, cells, cells) logits to (N, height, width)."""
+    if not len(masks):
+        return np.zeros((0, height, width), dtype=np.bool_)
     cells = masks.shape[-1]
     inner_width, inner_height = (cells * length / max(width, height) for length in (width, height))
     # The image's own corner of the square, at the image's size; half a cell more keeps the edge whole.

@@ -16,7 +16,7 @@ from synthscars.legion.warmup import Scaffold, patch_loss, patch_targets, warmup
 
 Losses = dict[str, Tensor]
 WARMUP = {"patch": 1.0, "cell": 1.0, "origin": 0.1, "dice": 1.0, "bce": 4.0}
-"""Weights of the warm-up's losses; those of the other stages are the paper's and stand in the configuration."""
+"""Weights of the warm-up's losses; the paper's stand in the configuration."""
 _ALIGN = 1.0
 _PATCH = 0.3
 _ORIGIN = 0.1
@@ -79,8 +79,14 @@ def language_step(
 
 
 _INPUTS = (
-    "input_ids", "pixel_values", "grounding_pixel_values", "attention_mask", "labels", "mask_labels", "subtype_labels",
-)  # fmt: skip
+    "input_ids",
+    "pixel_values",
+    "grounding_pixel_values",
+    "attention_mask",
+    "labels",
+    "mask_labels",
+    "subtype_labels",
+)
 
 
 def _scaffold(model: LegionForArtifactAnalysis) -> Scaffold:

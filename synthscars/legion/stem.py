@@ -1,8 +1,8 @@
 """A convolutional stem in the place of a vision transformer's patch embedding.
 
-A patch embedding learns edges and textures slowly from few images; a few small convolutions learn them at once
-(Xiao et al. 2021, "Early Convolutions Help Transformers See Better"). For presets that are trained from scratch;
-checkpoints of CLIP and SAM have none.
+A patch embedding learns edges and textures slowly from few images, a few convolutions learn them at once
+(Xiao et al. 2021, "Early Convolutions Help Transformers See Better"). For presets that are trained from
+scratch; checkpoints of CLIP and SAM have none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 class ConvStem(nn.Module):
     """(batch, 3, side, side) to (batch, width, side / patch, side / patch), halving step by step.
 
-    patch: a power of 2. Named `weight` like the convolution that it replaces, whose type and device CLIP asks for.
+    patch: a power of 2. `weight` is what CLIP asks for the type and device of the convolution replaced.
     """
 
     def __init__(self, width: int, patch: int) -> None:

@@ -1,4 +1,4 @@
-"""One stage of training: transformers' Trainer with the losses of the stage, a log, and a picture an epoch."""
+"""One stage of training: transformers' Trainer with the stage's losses, a log, and a picture an epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from synthscars.legion.answers import PHRASE_START
@@ -62,6 +62,7 @@ def train_stage(
         train_dataset=examples,
         data_collator=Collator(processor, model.config, text=run.stage == "language"),
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Epochs(trainer, processor, validation))
     last = get_last_checkpoint(str(run.folder)) if run.folder.is_dir() else None
     trainer.train(resume_from_checkpoint=last)

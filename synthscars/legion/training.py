@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +36,51 @@ def train(
 ) -> Path:
     """Train a model on the train split of a release, and write it to the folder `target`.
 
-    release: a folder, or org/name on the Hub with a `revision`. In `target`: the model and its tokenizer, as
+    release: a folder, or org/name on the Hub with a `revision`. In `target`: the model and its tokenizer as
     `from_pretrained` wants them, `training.jsonl` (losses, and after each epoch how validation images were
-    answered), `dynamics.jsonl` (`synthscars.legion.dynamics`), `gallery/` (a picture an epoch). What is needed
-    to go on after a kill lies in `target`/work until the model is written; running the same again goes on.
+    answered), `dynamics.jsonl` (`synthscars.legion.dynamics`), `gallery/` (a picture an epoch). What is
+    needed to go on after a kill lies in `target`/work until the model is written; running the same again goes on.
 
     Raises `ReleaseError` if the release cannot be loaded or has nothing to learn, or if `target` holds a run
     with other settings.
     """
+    with quiet():
+        return _train(str(release), target, settings, revision, progress)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars of `datasets` and `transformers` while the block runs: there is one of ours."""
+    import datasets
+    from transformers.utils import logging
+
+    shown = not datasets.are_progress_bars_disabled(), logging.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown[0]:
+            datasets.enable_progress_bars()
+        if shown[1]:
+            logging.enable_progress_bar()
+
+
+def _train(
+    release: str, target: Path, settings: TrainingSettings, revision: str | None, progress: Advance | None
+) -> Path:
     work = target / "work"
     work.mkdir(parents=True, exist_ok=True)
     _same_run(target, settings, str(revision))
     torch.manual_seed(settings.seed)
-    config, processor = _begin(str(release), revision, work, settings)
-    rows = _rows(str(release), revision, processor.canvas, work, settings)
+    config, processor = _begin(release, revision, settings)
+    rows = _rows(release, revision, processor.canvas, work, settings)
     model = LegionForArtifactAnalysis(config)
     fresh_weights(model, settings.seed)
     model.scaffold = Scaffold(config)
     labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
     examples = Examples(rows, seed=settings.seed, labels_of=labels)
-    validation = _validation(str(release), revision, processor.canvas, work, settings)
+    validation = _validation(release, revision, processor.canvas, work, settings)
     for stage, epochs in (("warmup", settings.warmup_epochs), ("language", settings.epochs)):
         if epochs:
             run = Run(stage=stage, epochs=epochs, target=target, settings=settings, progress=progress)
@@ -76,7 +103,7 @@ def _same_run(target: Path, settings: TrainingSettings, revision: str) -> None:
 
 
 def _begin(
-    release: str, revision: str | None, work: Path, settings: TrainingSettings
+    release: str, revision: str | None, settings: TrainingSettings
 ) -> tuple[LegionConfig, LegionProcessor]:
     """Configuration and processor, with a tokenizer of the release's own words."""
     rows = open_split(release, "train", revision=revision)
@@ -112,7 +139,7 @@ def _answered(answered: int) -> bool:
 def _photographs(
     release: str, revision: str | None, canvas: int, cache: Path, settings: TrainingSettings
 ) -> Any | None:
-    """The real images of train that nobody annotated, which only the config `detection` has; `None` if there are none."""
+    """The real images of train that only the config `detection` has; `None` if there are none."""
     rows = read_examples(
         release, "train", canvas, config="detection", revision=revision, cache=cache / "detection"
     )

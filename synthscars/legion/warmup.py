@@ -85,7 +85,7 @@ def patch_loss(logits: Tensor, targets: Tensor) -> Tensor:
 def warmup_losses(
     model: LegionForArtifactAnalysis, scaffold: Scaffold, batch: dict[str, Any]
 ) -> tuple[dict[str, Tensor], Tensor | None]:
-    """The losses of one batch by name (`dice` and `bce`: (N,), the others scalar; unweighted), and mask logits."""
+    """The losses of one batch by name (`dice`, `bce`: (N,), others scalar; unweighted), and mask logits."""
     masks = None
     seen = model.llava.model.vision_tower(batch["pixel_values"]).last_hidden_state
     grounding = model.sam.vision_encoder(batch["grounding_pixel_values"]).last_hidden_state
