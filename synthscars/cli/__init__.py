@@ -24,6 +24,8 @@ _COMMANDS = {
     "adjudicate": ("adjudicate", "Make one rater's answer final."),
     "release": ("release", "Build versioned dataset releases."),
     "stats": ("stats", "Count and plot what is in a release."),
+    "verify": ("verify", "Prove that a release can be learned from, or say why not."),
+    "evaluate": ("evaluate", "Score a model's predictions against a release."),
     "legion": ("legion", "The reference model: train it, predict, serve."),
     "simulate": ("simulate", "Draw simulated generator outputs with known artifacts."),
     "import": ("import_", "Take the published SynthScars dataset, with all its defects found."),

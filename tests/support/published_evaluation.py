@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,16 @@ Mask = npt.NDArray[np.uint8]
 
 
 def true_mask(annotations: Path, image_id: str, height: int, width: int) -> Mask:
+    """The mask of an image, from the annotation file, which is read anew."""
+    return mask_of(json.loads(annotations.read_text(encoding="utf-8")), image_id, height, width)
+
+
+def mask_of(entries: list[Any], image_id: str, height: int, width: int) -> Mask:
+    """The mask of an image, from annotations that were read already."""
     import cv2
 
     mask = np.zeros((height, width), dtype=np.uint8)
-    for entry in json.loads(annotations.read_text(encoding="utf-8")):
+    for entry in entries:
         for value in entry.values():
             if image_id in value["img_file_name"]:
                 for ref in value["refs"]:
