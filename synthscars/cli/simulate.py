@@ -27,6 +27,17 @@ from synthscars.cli.common import json_option, output, print_json, progress
     show_default=True,
     help="Pictures to draw as a camera would take them (origin real), for detectors.",
 )
+@click.option(
+    "--backgrounds",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of pictures to plant artifacts on, instead of drawn scenes.",
+)
+@click.option(
+    "--background-license",
+    default="",
+    metavar="NAME",
+    help="Licence of backgrounds that SOURCES.csv in or above their folder says nothing about.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the whole series.")
 @click.option(
     "--workers",
@@ -36,7 +47,16 @@ from synthscars.cli.common import json_option, output, print_json, progress
     help="Processes that draw; the files are the same for any number.",
 )
 @json_option
-def simulate(folder: Path, count: int, photographs: int, seed: int, workers: int, as_json: bool) -> None:
+def simulate(
+    folder: Path,
+    count: int,
+    photographs: int,
+    backgrounds: Path | None,
+    background_license: str,
+    seed: int,
+    workers: int,
+    as_json: bool,
+) -> None:
     """Draw simulated generator outputs into FOLDER, with artifacts that are known.
 
     People, objects, animals and scenes as PNG and JPEG files with AUTOMATIC1111-style parameters in
@@ -50,16 +70,21 @@ def simulate(folder: Path, count: int, photographs: int, seed: int, workers: int
     --photographs draws the same kinds of scenes with nothing planted and with the traces of a lens and a
     sensor instead of a generator's, into FOLDER/photographs. They are drawings as well.
 
+    --backgrounds plants the artifacts on your own pictures. Only what is planted is marked, so use
+    photographs, or generations that somebody has looked at. Licence and source stay in the record.
+
     \b
     Examples:
       synthscars simulate generated --count 100 --seed 7
       synthscars ingest generated/images
       synthscars simulate training --count 4000 --photographs 1000 --workers 8
+      synthscars simulate planted --backgrounds my-photographs --background-license CC-BY-4.0
     """
-    from synthscars.simulate import read_truth, write_simulated
+    from synthscars.simulate import read_backgrounds, read_truth, write_simulated
 
     if not count and not photographs:
         raise click.UsageError("nothing to draw: --count and --photographs are both 0")
+    found = read_backgrounds(backgrounds, background_license) if backgrounds else ()
     with progress("drawing", count + photographs) as advance:
         before = 0
 
@@ -68,7 +93,9 @@ def simulate(folder: Path, count: int, photographs: int, seed: int, workers: int
             advance(done - before)
             before = done
 
-        truth = write_simulated(folder, count, seed, photographs=photographs, workers=workers, progress=show)
+        truth = write_simulated(
+            folder, count, seed, photographs=photographs, workers=workers, backgrounds=found, progress=show
+        )
     records = read_truth(truth)
     generated = [record for record in records if record.origin == "synthetic"]
     artifacts = [artifact for record in records for artifact in record.artifacts]

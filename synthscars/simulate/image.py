@@ -13,6 +13,7 @@ from synthscars.caption import compose
 from synthscars.problems import UsageError
 from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.simulate.artifacts import OVERLAYS, SMALLEST, overlay
+from synthscars.simulate.backgrounds import Background
 from synthscars.simulate.canvas import Canvas, Pixels
 from synthscars.simulate.metadata import encode, encode_photograph, file_name, settings
 from synthscars.simulate.plan import Plan, make_plan
@@ -47,17 +48,20 @@ class Drawing(NamedTuple):
     regions: tuple[Any, ...]
 
 
-def simulate_image(seed: int, index: int) -> SimulatedImage:
+def simulate_image(seed: int, index: int, background: Background | None = None) -> SimulatedImage:
     """Draw image `index` of the series `seed`. The same two numbers give the same bytes.
+
+    background: a picture that takes the place of a scene (see `synthscars.simulate.backgrounds`); the record
+    then has its source and licence, and all images on one background have the same `group_id`.
 
     Raises `UsageError` if one of them is negative.
     """
     _check(seed, index)
-    drawing = draw(seed, index)
+    drawing = draw(seed, index, background=background)
     rng = np.random.default_rng([seed, index, 3])
     stage = drawing.stage
     generation = settings(stage.prompt, stage.width, stage.height, rng)
-    name = file_name(seed, index)
+    name = file_name(seed, index, on=background.sha256 if background else "")
     data = encode(drawing.image, generation, name, rng)
     artifacts = _artifacts(drawing, rng)
     scene = stage.scene.rstrip(".")
@@ -73,8 +77,9 @@ def simulate_image(seed: int, index: int) -> SimulatedImage:
         artifacts=artifacts,
         reviews=(Review(rater_id=RATER, status=status, content_type=drawing.plan.content_type, scene=scene),),
         generation=generation,
-        source=SOURCE,
-        license=LICENSE,
+        group_id=f"background-{background.sha256[:16]}" if background else "",
+        source=f"{SOURCE}/{background.source}" if background else SOURCE,
+        license=background.license if background else LICENSE,
         extra=_extra(drawing),
     )
     return SimulatedImage(image=drawing.image, data=data, record=record)
@@ -122,9 +127,9 @@ def _extra(drawing: Drawing) -> dict[str, Any]:
     return {"scene": drawing.plan.scene.name, "hard_negatives": odd}
 
 
-def draw(seed: int, index: int, *, plant: bool = True) -> Drawing:
+def draw(seed: int, index: int, *, plant: bool = True, background: Background | None = None) -> Drawing:
     """Draw a picture; without `plant` the same one with nothing wrong in it, but with the same regions."""
-    plan = make_plan(seed, index)
+    plan = make_plan(seed, index, background=background)
     wanted = bool(plan.faults)
     spare = [str(fault) for fault in np.random.default_rng([seed, index, 7]).permutation(OVERLAYS)]
     while True:

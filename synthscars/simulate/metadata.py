@@ -73,13 +73,13 @@ def infotext(generation: Generation) -> str:
     return f"{generation.prompt}\nNegative prompt: {generation.negative_prompt}\n{line}"
 
 
-def file_name(seed: int, index: int, *, photograph: bool = False) -> str:
+def file_name(seed: int, index: int, *, photograph: bool = False, on: str = "") -> str:
     """Name of the file of image `index` of a series. It tells neither the kind of the picture nor its number.
 
-    Every second image is a JPEG, the others are PNG.
+    on: the sha256 of its background, if it has one. Every second image is a JPEG, the others are PNG.
     """
     kind = "photograph" if photograph else "generated"
-    digest = hashlib.sha256(f"{SERIES} {kind} {seed} {index}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{SERIES} {kind} {seed} {index} {on}".strip().encode()).hexdigest()[:12]
     return f"simulated-{digest}.{'jpg' if index % 2 else 'png'}"
 
 

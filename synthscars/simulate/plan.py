@@ -7,12 +7,14 @@ other; where a subtype can be shown in several ways, one is drawn.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from synthscars.simulate import animals, living_room, people, still_life, street
+from synthscars.simulate import animals, living_room, people, places, still_life, street
 from synthscars.simulate.artifacts import OVERLAYS
+from synthscars.simulate.backgrounds import Background, on_background
 from synthscars.simulate.furnish import PROP_FAULTS
 from synthscars.simulate.shapes import pick
 from synthscars.simulate.stage import Stage
@@ -34,12 +36,24 @@ class Scene(NamedTuple):
 
 
 SCENES: dict[str, tuple[Scene, ...]] = {
-    "human": (Scene("portrait", people.portrait, people.FAULTS),),
-    "object": (Scene("still life", still_life.still_life, still_life.FAULTS),),
-    "animal": (Scene("sitting animal", animals.sitting, animals.FAULTS),),
+    "human": (
+        Scene("portrait", people.portrait, people.FAULTS),
+        Scene("portrait", people.portrait, people.FAULTS),
+        Scene("whole person", places.figure, places.FIGURE_FAULTS),
+    ),
+    "object": (
+        Scene("still life", still_life.still_life, still_life.FAULTS),
+        Scene("shelf", places.shelf, places.SHELF_FAULTS),
+    ),
+    "animal": (
+        Scene("sitting animal", animals.sitting, animals.FAULTS),
+        Scene("sitting animal", animals.sitting, animals.FAULTS),
+        Scene("bird on a branch", places.branch, places.BRANCH_FAULTS),
+    ),
     "scene": (
         Scene("street", street.street, street.FAULTS),
         Scene("living room", living_room.living_room, living_room.FAULTS),
+        Scene("lake", places.lake, places.LAKE_FAULTS),
     ),
 }
 
@@ -47,7 +61,7 @@ SCENES: dict[str, tuple[Scene, ...]] = {
 class Plan(NamedTuple):
     """One picture to draw; `faults` are keys of the wordings, with ":prop" for what a prop shows."""
 
-    content_type: str
+    content_type: str | None
     scene: Scene
     faults: tuple[str, ...]
     size: tuple[int, int]
@@ -63,15 +77,25 @@ def possible(scene: Scene) -> dict[str, tuple[str, ...]]:
     return {subtype: tuple(ways) for subtype, ways in found.items()}
 
 
-def make_plan(seed: int, index: int, *, photograph: bool = False) -> Plan:
-    """The plan of image `index` of the series `seed`; nothing is wrong in a photograph."""
+def make_plan(
+    seed: int, index: int, *, photograph: bool = False, background: Background | None = None
+) -> Plan:
+    """The plan of image `index` of the series `seed`; nothing is wrong in a photograph.
+
+    background: what takes the place of a scene; the content type is then the background's.
+    """
     block, place = divmod(index, _BLOCK)
     turn = np.random.default_rng([seed, block, 1, int(photograph)])
     kinds = turn.permutation(list(SCENES) * (_BLOCK // len(SCENES)))
     clean = set(turn.permutation(_BLOCK)[: round(_BLOCK * CLEAN)].tolist())
     rng = np.random.default_rng([seed, index, 1, int(photograph)])
-    content_type = str(kinds[place])
-    scene = pick(rng, SCENES[content_type])
+    content_type: str | None = str(kinds[place])
+    scene = pick(rng, SCENES[str(kinds[place])])
+    if background is not None:
+        scene, content_type = (
+            Scene("background", partial(on_background, background=background), ()),
+            background.content_type,
+        )
     size = SIZES[int(rng.random() < (0.6 if content_type == "scene" else 0.4))]
     count = int(rng.choice(len(_COUNTS), p=_COUNTS)) + 1
     if photograph or place in clean:

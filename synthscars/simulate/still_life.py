@@ -13,8 +13,8 @@ from synthscars.simulate.things import APPLES, GLAZES, THINGS, WOODS, apple, app
 
 FAULTS = ("shadow", "text", "uneven", "extra", "floating", "deformed", "blotch", "noise", "smear")
 
-# What each thing can show besides its shadow.
-_OWN = {"text": ("mug", "jar"), "uneven": ("vase",), "extra": ("mug", "teapot"), "deformed": ("clock",)}
+OWN = {"text": ("mug", "jar"), "uneven": ("vase",), "extra": ("mug", "teapot"), "deformed": ("clock",)}
+"""What each thing can show besides its shadow."""
 
 
 def still_life(stage: Stage) -> None:
@@ -36,7 +36,7 @@ def still_life(stage: Stage) -> None:
     shadowed = stage.choose("shadow", names)
     owners = {
         fault: stage.choose(fault, [name for name in names if name in owned] or [""])
-        for fault, owned in _OWN.items()
+        for fault, owned in OWN.items()
     }
     size = between(rng, 1.28, 1.4) if count == 3 else between(rng, 1.2, 1.32)
     clear = 132.0  # the window's side of the table stays free, so that shadows towards it can be seen
@@ -98,7 +98,7 @@ def _picture(stage: Stage, x: float, y: float) -> None:
 def _cast_of(stage: Stage, count: int) -> list[str]:
     """Which things stand on the table: those that the wanted artifacts need, then others at random."""
     needed: list[str] = []
-    for fault, owned in _OWN.items():
+    for fault, owned in OWN.items():
         if stage.wants(fault) and not set(needed) & set(owned):
             needed.append(pick(stage.rng, owned))
     others = [str(name) for name in stage.rng.permutation(sorted(THINGS))]

@@ -74,7 +74,7 @@ def street(stage: Stage) -> None:
     color = pick(rng, backdrops.LEAVES)
     crown = backdrops.tree(stage, tree_x, 420, size, color, wrong=shadowed == "tree")
     stage.spot("the crown of the tree", crown, detail=True)
-    _walker(stage, walker_x, 430, shadowed == "walker")
+    walker(stage, walker_x, 430, shadowed == "walker")
     if car:
         _car(stage, walker_x - stage.side * between(rng, 128, 150), 488)
     stage.ground, stage.indoors = "road", False
@@ -226,7 +226,8 @@ def _lamp(stage: Stage, x: float, base: float) -> None:
     fill(points((x - 15, base - 179), (x + 15, base - 179), (x, base - 194)), iron, shade=0.3)
 
 
-def _walker(stage: Stage, x: float, base: float, wrong: bool) -> None:
+def walker(stage: Stage, x: float, base: float, wrong: bool) -> None:
+    """A person seen from the side who walks, 130 pixels high; `wrong`: the shadow falls towards the light."""
     rng, fill = stage.rng, stage.canvas.fill
     skin, (_, hair), (_, shirt) = pick(rng, SKIN), pick(rng, HAIR), pick(rng, SHIRTS)
     whole = blob(

@@ -160,6 +160,20 @@ WORDINGS: dict[str, Wording] = {
             "A mirror repeats what is before it. This one turns the {thing} into a {shown}.",
         ),
     ),
+    "reflection": Wording(
+        "physics",
+        "optical_display",
+        (
+            "the reflection of the {thing} in the water",
+            "the {shown} in the water",
+            "the mirror image in the lake",
+        ),
+        (
+            "The water shows a {shown} where the {thing} on the shore should be reflected.",
+            "Below the {thing} the lake reflects a {shown}, which is not there.",
+            "Water mirrors what stands above it. Here it turns the {thing} into a {shown}.",
+        ),
+    ),
     "liquid": Wording(
         "physics",
         "physical_law_violation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from synthscars.files import atomic_file, is_temporary
 from synthscars.jsonl import read_records, write_records
 from synthscars.problems import FormatError, UsageError
 from synthscars.records import ImageRecord, decode_record, encode_record
+from synthscars.simulate.backgrounds import Background, chosen
 from synthscars.simulate.image import simulate_image, simulate_photograph
 from synthscars.simulate.metadata import file_name
 
@@ -27,6 +28,7 @@ class _Job(NamedTuple):
     seed: int
     number: int
     photograph: bool
+    background: Background | None = None
 
 
 def write_simulated(
@@ -36,12 +38,14 @@ def write_simulated(
     *,
     photographs: int = 0,
     workers: int = 1,
+    backgrounds: Sequence[Background] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the series `seed` to `folder` and the truth beside it.
 
     Images 0 to `count` - 1 go to `folder`/images, photographs 0 to `photographs` - 1 (origin "real") to
-    `folder`/photographs. `workers`: processes that draw; the files are the same for any number of them.
+    `folder`/photographs. `backgrounds`: pictures that the images are drawn on, in turns, instead of scenes.
+    `workers`: processes that draw; the files are the same for any number of them.
     `progress` is called with the number of pictures done. Running it again gives identical files; a file that
     is right already is left alone, and a run that was killed goes on where it stopped. Returns the truth
     file, which is written last: first the images, then the photographs. Raises `UsageError` for a negative
@@ -52,9 +56,12 @@ def write_simulated(
         raise UsageError(f"count {count}, photographs {photographs} and seed {seed} must not be negative")
     if workers < 1:
         raise UsageError(f"{workers} workers cannot draw", fix="choose 1 or more")
-    jobs = [_Job(str(folder), seed, index, False) for index in range(count)]
+    jobs = [
+        _Job(str(folder), seed, index, False, chosen(backgrounds, seed, index) if backgrounds else None)
+        for index in range(count)
+    ]
     jobs += [_Job(str(folder), seed, index, True) for index in range(photographs)]
-    names = {job: file_name(seed, job.number, photograph=job.photograph) for job in jobs}
+    names = {job: _name(job) for job in jobs}
     for part, photograph in ((IMAGES, False), (PHOTOGRAPHS, True)):
         ours = {name for job, name in names.items() if job.photograph == photograph}
         _check_free(folder / part, ours)
@@ -83,6 +90,11 @@ def write_simulated(
     return truth
 
 
+def _name(job: _Job) -> str:
+    on = job.background.sha256 if job.background else ""
+    return file_name(job.seed, job.number, photograph=job.photograph, on=on)
+
+
 def _path(job: _Job, name: str) -> Path:
     return Path(job.folder) / (PHOTOGRAPHS if job.photograph else IMAGES) / name
 
@@ -105,7 +117,10 @@ def _drawn(jobs: list[_Job], workers: int) -> Iterator[bytes]:
 
 def _draw(job: _Job) -> bytes:
     """Draw and write one picture; its encoded record."""
-    simulated = (simulate_photograph if job.photograph else simulate_image)(job.seed, job.number)
+    if job.photograph:
+        simulated = simulate_photograph(job.seed, job.number)
+    else:
+        simulated = simulate_image(job.seed, job.number, job.background)
     path = _path(job, simulated.record.file_name)
     if not path.is_file() or path.read_bytes() != simulated.data:
         with atomic_file(path) as file:

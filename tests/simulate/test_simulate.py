@@ -271,7 +271,7 @@ MIDDLES = {"the mouth of the person", *(f"the face of the {name}" for name in SP
 
 def test_left_and_right_are_the_viewers() -> None:
     seen = set()
-    for index in range(0, 400):
+    for index in range(0, 2000):
         # Only planned first: drawing is what takes time.
         plan = make_plan(SEED, index)
         fault = {"human": "finger", "animal": "uneven"}.get(plan.content_type)
