@@ -1,0 +1,203 @@
+"""The model: shapes, saving, and that an answer that was written is the answer that was learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tiny_legion import untrained
+from transformers import AutoConfig, AutoModel, AutoProcessor
+
+from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionProcessor
+from synthscars.legion.losses import bce_loss, dice_loss
+from synthscars.legion.warmup import Scaffold, fresh_weights, patch_targets
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LegionForArtifactAnalysis:
+    model = LegionForArtifactAnalysis.from_pretrained(folder)
+    fresh_weights(model, 0)
+    return model.eval()
+
+
+def inputs(model: LegionForArtifactAnalysis, images: int = 2) -> dict[str, torch.Tensor]:
+    config = model.config
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.tensor([[1, *[3] * config.image_tokens, 20, 21, 22]] * images)
+    side, ground = config.llava_config.vision_config.image_size, config.sam_config.vision_config.image_size
+    return {
+        "input_ids": ids,
+        "pixel_values": torch.randn(images, 3, side, side, generator=generator),
+        "grounding_pixel_values": torch.randn(images, 3, ground, ground, generator=generator),
+    }
+
+
+def test_the_tiny_preset_has_about_four_million_parameters_in_less_than_20_mb(folder: Path) -> None:
+    config = LegionConfig.preset("tiny", vocab_size=2000)
+    with torch.device("meta"):
+        model = LegionForArtifactAnalysis(config)
+    assert 3.5e6 < sum(each.numel() for each in model.parameters()) < 5e6
+    assert (folder / "model.safetensors").stat().st_size < 20e6
+    assert not list(folder.glob("*.bin"))
+
+
+def test_the_small_preset_has_about_thirty_million_parameters() -> None:
+    with torch.device("meta"):
+        model = LegionForArtifactAnalysis(LegionConfig.preset("small", vocab_size=2000))
+    assert 25e6 < sum(each.numel() for each in model.parameters()) < 35e6
+
+
+def test_the_paper_s_preset_has_the_sizes_of_clip_vicuna_and_sam() -> None:
+    with torch.device("meta"):
+        model = LegionForArtifactAnalysis(LegionConfig.preset("paper"))
+
+    def millions(module: torch.nn.Module) -> int:
+        return round(sum(each.numel() for each in module.parameters()) / 1e6)
+
+    # As counted from the published checkpoints: CLIP ViT-L/14-336, Vicuna-7B (6.74 G with its head), SAM ViT-H.
+    assert millions(model.llava.model.vision_tower) == 304
+    assert millions(model.llava.model.language_model) + millions(model.llava.lm_head) == 6738
+    assert millions(model.sam.vision_encoder) == 637
+    assert model.config.image_tokens == 576
+    assert model.config.mask_size == 256
+
+
+def test_an_unknown_preset_is_refused_with_the_names_that_there_are() -> None:
+    with pytest.raises(ValueError, match="tiny, small, paper"):
+        LegionConfig.preset("huge")
+
+
+def test_saved_and_loaded_by_the_auto_classes_it_says_the_same(
+    model: LegionForArtifactAnalysis, folder: Path, tmp_path: Path
+) -> None:
+    model.save_pretrained(tmp_path)
+    LegionProcessor.from_pretrained(folder).save_pretrained(tmp_path)
+    assert isinstance(AutoConfig.from_pretrained(tmp_path), LegionConfig)
+    assert isinstance(AutoProcessor.from_pretrained(tmp_path), LegionProcessor)
+    again = AutoModel.from_pretrained(tmp_path).eval()
+    first, second = model(**inputs(model)), again(**inputs(model))
+    torch.testing.assert_close(first.logits, second.logits, rtol=0, atol=0)
+    torch.testing.assert_close(first.synthetic_logits, second.synthetic_logits, rtol=0, atol=0)
+
+
+def test_a_written_answer_asks_for_the_masks_that_reading_it_asks_for(
+    model: LegionForArtifactAnalysis,
+) -> None:
+    """Generation with a cache, one token at a time, against one pass over question and answer."""
+    asked = inputs(model)
+    seg = model.config.seg_token_id
+    # An untrained model writes no [SEG] by itself: forbid all but three tokens.
+    allowed = [seg, 30, 31]
+    written = model.answer(
+        **asked, max_new_tokens=9, prefix_allowed_tokens_fn=lambda *_: allowed, repetition_penalty=3.0
+    )
+    assert (written.sequences == seg).any()
+    whole = {**asked, "input_ids": torch.cat([asked["input_ids"], written.sequences[:, :-1]], dim=1)}
+    with torch.no_grad():
+        read = model(**whole)
+    torch.testing.assert_close(written.mask_logits, read.mask_logits, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(written.subtype_logits, read.subtype_logits, rtol=1e-3, atol=1e-4)
+    question = asked["input_ids"].shape[1]
+    expected = read.logits[:, question - 1 :].log_softmax(-1).gather(-1, written.sequences.unsqueeze(-1))
+    torch.testing.assert_close(written.token_logprobs, expected.squeeze(-1), rtol=1e-3, atol=1e-3)
+
+
+def test_each_image_goes_through_the_grounding_encoder_once_whatever_the_number_of_phrases(
+    model: LegionForArtifactAnalysis,
+) -> None:
+    asked = inputs(model)
+    seen: list[int] = []
+    handle = model.sam.vision_encoder.register_forward_hook(
+        lambda _module, arguments, _output: seen.append(len(arguments[0]))
+    )
+    try:
+        model(**{**asked, "input_ids": torch.cat([asked["input_ids"], torch.full((2, 4), 4)], dim=1)})
+    finally:
+        handle.remove()
+    assert seen == [2]
+
+
+def test_masks_come_in_the_reading_order_of_their_segs_and_belong_to_their_image(
+    model: LegionForArtifactAnalysis,
+) -> None:
+    asked = inputs(model)
+    tail = torch.tensor([[4, 30, 4], [30, 30, 4]])
+    both = model(**{**asked, "input_ids": torch.cat([asked["input_ids"], tail], dim=1)})
+    alone = model(
+        **{name: value[1:] for name, value in asked.items() if name != "input_ids"},
+        input_ids=torch.cat([asked["input_ids"], tail], dim=1)[1:],
+    )
+    assert len(both.mask_logits) == 3
+    torch.testing.assert_close(both.mask_logits[2:], alone.mask_logits, rtol=1e-4, atol=1e-4)
+
+
+def test_padding_on_the_right_changes_nothing(model: LegionForArtifactAnalysis) -> None:
+    asked = inputs(model, images=1)
+    ids = torch.cat([asked["input_ids"], torch.tensor([[30, 4, 31]])], dim=1)
+    padded = torch.cat([ids, torch.zeros(1, 5, dtype=torch.long)], dim=1)
+    labels = torch.where(padded > 0, padded, -100)
+    mask = (padded > 0).long()
+    rest = {name: value for name, value in asked.items() if name != "input_ids"}
+    short = model(input_ids=ids, labels=ids, **rest)
+    long = model(input_ids=padded, labels=labels, attention_mask=mask, **rest)
+    torch.testing.assert_close(short.text_loss, long.text_loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(short.mask_logits, long.mask_logits, rtol=1e-4, atol=1e-4)
+
+
+def test_the_loss_is_the_paper_s_weighted_sum(model: LegionForArtifactAnalysis) -> None:
+    asked = inputs(model)
+    ids = torch.cat([asked["input_ids"], torch.tensor([[4, 30], [30, 4]])], dim=1)
+    size = model.config.mask_size
+    masks = (torch.rand(2, size, size, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    output = model(
+        **{**asked, "input_ids": ids}, labels=ids, mask_labels=masks, subtype_labels=torch.tensor([2, -100])
+    )
+    expected = output.text_loss + 0.2 * output.dice_loss + 0.4 * output.bce_loss
+    torch.testing.assert_close(output.loss, expected + 0.2 * output.subtype_loss)
+
+
+def test_the_losses_of_masks_by_hand() -> None:
+    sure = torch.tensor([[[50.0, -50.0], [50.0, -50.0]]])
+    right = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    # Dice of |A| = |B| = 2 with nothing in common: 1 - (0 + 1) / (4 + 1).
+    assert dice_loss(sure, right).item() == pytest.approx(0, abs=1e-6)
+    assert dice_loss(sure, 1 - right).item() == pytest.approx(0.8)
+    assert bce_loss(sure, right).item() == pytest.approx(0, abs=1e-6)
+    assert bce_loss(torch.zeros(1, 2, 2), right).item() == pytest.approx(0.693147, abs=1e-5)
+    assert dice_loss(torch.full((1, 2, 2), -50.0), torch.zeros(1, 2, 2)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_patches_are_told_what_they_show(model: LegionForArtifactAnalysis) -> None:
+    size = model.config.mask_size
+    masks = torch.zeros(2, size, size)
+    masks[0, : size // 2, : size // 2] = 1
+    masks[1, size // 2 :, :] = 1
+    batch = {
+        "synthetic": torch.ones(2),
+        "owners": torch.tensor([0, 1]),
+        "mask_labels": masks,
+        "subtype_labels": torch.tensor([3, -100]),
+    }
+    shown = patch_targets(batch, model.config, 2)
+    count = len(model.config.subtypes or {})
+    assert shown.shape == (2, 4, count + 1)
+    torch.testing.assert_close(shown.sum(-1), torch.ones(2, 4))
+    assert shown[0, 0, 4] == 1
+    assert (shown[0, 1:, 0] == 1).all()
+    # A region of unknown subtype is shared out.
+    torch.testing.assert_close(shown[1, 2, 1:], torch.full((count,), 1 / count))
+
+
+def test_the_scaffold_reads_a_phrase_whatever_its_padding(model: LegionForArtifactAnalysis) -> None:
+    scaffold = Scaffold(model.config)
+    short = scaffold.prompts(torch.tensor([[30, 31]]))
+    long = scaffold.prompts(torch.tensor([[30, 31, 0, 0]]))
+    torch.testing.assert_close(short, long)
