@@ -1,8 +1,8 @@
-"""The published model's size: built from checkpoints of LLaVA (with CLIP ViT-L/14-336 and Vicuna-7B) and SAM ViT-H.
+"""The published model's size, from checkpoints of LLaVA (CLIP ViT-L/14-336, Vicuna-7B) and of SAM ViT-H.
 
 What learns, as in the paper (section 4.2): low-rank adapters of rank 8 on the query and value projections of
-the language model, its embeddings (for the new tokens), the projector, the projection of `[SEG]`, and the mask
-decoder. Both image encoders stay as they are.
+the language model, its embeddings (for the new tokens), the projector, the projection of `[SEG]`, and the
+mask decoder. Both image encoders stay as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ LORA_RANK, LORA_ALPHA = 8, 16
 LEARNING_RATE = 1e-4
 
 
-def assemble(llava: Path | str, sam: Path | str, **loading: Any) -> tuple[LegionForArtifactAnalysis, LegionProcessor]:
+def assemble(
+    llava: Path | str, sam: Path | str, **loading: Any
+) -> tuple[LegionForArtifactAnalysis, LegionProcessor]:
     """A LEGION from a folder (or Hub id) of LLaVA with its tokenizer, and one of SAM; its own heads are new.
 
     loading: passed to both `from_pretrained` (dtype, device_map, revision, ...). Raises `UsageError` if one
@@ -39,7 +41,11 @@ def assemble(llava: Path | str, sam: Path | str, **loading: Any) -> tuple[Legion
             fix="give folders of LLaVA 1.5 and SAM as transformers saves them",
         ) from error
     tokenizer.add_special_tokens(
-        {"extra_special_tokens": [token for token in (IMAGE_TOKEN, *MARKERS) if token not in tokenizer.get_vocab()]},
+        {
+            "extra_special_tokens": [
+                token for token in (IMAGE_TOKEN, *MARKERS) if token not in tokenizer.get_vocab()
+            ]
+        },
         replace_extra_special_tokens=False,
     )
     if len(tokenizer) > language.config.text_config.vocab_size:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import torch
+from safetensors.torch import load_model, save_model
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
@@ -25,6 +26,7 @@ from synthscars.legion.settings import TrainingSettings
 from synthscars.legion.stages import freeze_but, language_step, warmup_step
 
 LOG = "training.jsonl"
+_WEIGHTS = "model.safetensors"
 Advance = Callable[[str, int, int], None]
 """Told after every step: the stage, the steps done, and the steps of the stage."""
 
@@ -103,6 +105,17 @@ class StageTrainer(Trainer):
         self.run = run
         self.dynamics = dynamics
         self.losses: dict[str, list[float]] = {}
+
+    # A checkpoint holds the weights by the names that they have in memory. `save_pretrained` writes those of
+    # LLaVA by the names of the published checkpoints, which the Trainer does not turn back when it goes on.
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.model, str(folder / _WEIGHTS))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_model(self.model, str(Path(resume_from_checkpoint) / _WEIGHTS))
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_args: Any, **_kwargs: Any) -> Tensor:
         """The loss of one batch."""

@@ -39,7 +39,7 @@ def train(
     release: a folder, or org/name on the Hub with a `revision`. In `target`: the model and its tokenizer as
     `from_pretrained` wants them, `training.jsonl` (losses, and after each epoch how validation images were
     answered), `dynamics.jsonl` (`synthscars.legion.dynamics`), `gallery/` (a picture an epoch). What is
-    needed to go on after a kill lies in `target`/work until the model is written; running the same again goes on.
+    needed to go on after a kill lies in `target`/work; running the same again goes on.
 
     Raises `ReleaseError` if the release cannot be loaded or has nothing to learn, or if `target` holds a run
     with other settings.

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-pytest.importorskip("torch")
-
 from synthscars.geometry import to_mask
 from synthscars.legion.data import augmented, example_of, mask_of, scene_of
 from synthscars.legion.examples_of import packed, relabelled, shuffled, unpacked
@@ -61,16 +59,14 @@ def test_mirrored_pictures_swap_left_and_right_in_their_texts() -> None:
         if found["rings"]:
             on_the_left = np.mean(found["rings"][0][0][::2]) < 128
             assert found["phrases"] == [f"the {'left' if on_the_left else 'right'} corner"]
-            assert ("A thing on the left" == found["scene"]) is bool(on_the_left)
+            assert (found["scene"] == "A thing on the left") is bool(on_the_left)
             seen.add(bool(on_the_left))
     assert seen == {True, False}
 
 
 def test_pictures_with_wrong_writing_are_never_mirrored() -> None:
     example = painted(256, 256, [20, 100, 60, 100, 60, 140, 20, 140], subtypes=["text_distortion"])
-    phrases = {
-        tuple(augmented(example, np.random.default_rng(seed))["phrases"]) for seed in range(20)
-    }
+    phrases = {tuple(augmented(example, np.random.default_rng(seed))["phrases"]) for seed in range(20)}
     assert phrases <= {("the left corner",), ()}
 
 
@@ -86,7 +82,9 @@ def test_a_region_that_the_crop_cuts_away_takes_its_words_along() -> None:
 
 
 def test_a_row_of_a_release_becomes_an_example_on_the_canvas() -> None:
-    simulated = next(each for each in (simulate_image(0, number) for number in range(9)) if each.record.artifacts)
+    simulated = next(
+        each for each in (simulate_image(0, number) for number in range(9)) if each.record.artifacts
+    )
     record = simulated.record
     row = to_row(record, simulated.data)
     example = example_of(row, SIDE)

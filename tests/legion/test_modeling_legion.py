@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from tiny_legion import untrained
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
@@ -62,7 +60,7 @@ def test_the_paper_s_preset_has_the_sizes_of_clip_vicuna_and_sam() -> None:
     def millions(module: torch.nn.Module) -> int:
         return round(sum(each.numel() for each in module.parameters()) / 1e6)
 
-    # As counted from the published checkpoints: CLIP ViT-L/14-336, Vicuna-7B (6.74 G with its head), SAM ViT-H.
+    # As counted from the published checkpoints of CLIP ViT-L/14-336, Vicuna-7B with its head, and SAM ViT-H.
     assert millions(model.llava.model.vision_tower) == 304
     assert millions(model.llava.model.language_model) + millions(model.llava.lm_head) == 6738
     assert millions(model.sam.vision_encoder) == 637

@@ -1,0 +1,140 @@
+"""A training run at reduced size, by the code that trains the real one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from releasing import without_figures
+from safetensors.numpy import load_file
+
+from synthscars.ingest import ingest
+from synthscars.jsonl import write_records
+from synthscars.legion import Predictor, TrainingSettings, train
+from synthscars.legion import trainer as trainer_module
+from synthscars.problems import Problems, ReleaseError, UsageError
+from synthscars.release.build import build_release
+from synthscars.simulate import read_truth, write_simulated
+from synthscars.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+SHORT = TrainingSettings(warmup_epochs=1, epochs=2, detection_epochs=2, max_images=12, show=2, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("scars")
+    truth = write_simulated(root / "drawn", 24, seed=3, photographs=6)
+    workspace = without_figures(Workspace.create(root / "workspace", "drawn"))
+    ingest(workspace, [root / "drawn" / "images"], Problems())
+    ingest(workspace, [root / "drawn" / "photographs"], Problems(), origin="real")
+    write_records(workspace.next_numbered(workspace.records_dir, ".jsonl.zst"), read_truth(truth))
+    build_release(workspace, "1.0.0", Problems(), check=False)
+    return workspace.release_dir("1.0.0")
+
+
+@pytest.fixture(scope="module")
+def trained(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(release, tmp_path_factory.mktemp("trained") / "model", SHORT)
+
+
+def lines(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_the_log_tells_of_every_epoch_of_every_stage(trained: Path) -> None:
+    told = [(line["stage"], line["epoch"]) for line in lines(trained, "training.jsonl")]
+    assert told == [("warmup", 0), ("language", 0), ("language", 1), ("detection", 0), ("detection", 1)]
+    first, second = (line for line in lines(trained, "training.jsonl") if line["stage"] == "language")
+    assert second["losses"]["text"] < first["losses"]["text"]
+    assert set(first["validation"]) == {"fg_iou", "regions", "true_regions"}
+
+
+def test_the_gallery_shows_truth_and_answer(trained: Path) -> None:
+    pictures = sorted(path.name for path in (trained / "gallery").iterdir())
+    assert pictures == ["language-000.png", "language-001.png"]
+    with Image.open(trained / "gallery" / pictures[0]) as picture:
+        assert min(picture.size) > 200
+
+
+def test_every_artifact_is_noted_once_an_epoch(trained: Path) -> None:
+    noted = lines(trained, "dynamics.jsonl")
+    keys = [(line["stage"], line["epoch"], line["image_id"], line["artifact_id"]) for line in noted]
+    assert len(keys) == len(set(keys))
+    language = [line for line in noted if line["stage"] == "language"]
+    assert language
+    assert all({"mask_iou", "mask_loss", "text_loss", "subtype_loss"} <= set(line) for line in language)
+    assert all(line["text_loss"] > 0 for line in language)
+
+
+def test_what_was_trained_predicts_images_of_any_size(trained: Path) -> None:
+    predictor = Predictor(trained)
+    images = [Image.new("RGB", size, "grey") for size in ((64, 48), (300, 500), (40, 40))]
+    found = predictor.predict(images, ["a", "b", "c"], batch_size=2)
+    assert [(each.image_id, each.width, each.height) for each in found] == [
+        ("a", 64, 48),
+        ("b", 300, 500),
+        ("c", 40, 40),
+    ]
+    assert all(0 <= (each.synthetic or 0) <= 1 for each in found)
+    alone = predictor.predict(images[1:2], ["b"])
+    assert alone[0].text == found[1].text
+    assert predictor.name.startswith("legion-")
+
+
+def test_a_run_that_was_killed_goes_on_to_the_very_same_weights(
+    release: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the second epoch of the language stage; the undisturbed run is `trained`."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(stage: str, done: int, total: int) -> None:
+        if stage == "language" and done == total - 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(release, tmp_path / "model", SHORT, progress=kill)
+    assert not (tmp_path / "model" / "model.safetensors").exists()
+    train(release, tmp_path / "model", SHORT)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "model", trained))
+    assert ours.keys() == theirs.keys()
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    for name in ("training.jsonl", "dynamics.jsonl"):
+        assert (tmp_path / "model" / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_a_folder_of_another_run_is_not_written_over(release: Path, trained: Path) -> None:
+    other = TrainingSettings(warmup_epochs=1, epochs=1, max_images=12)
+    with pytest.raises(ReleaseError, match="other settings"):
+        train(release, trained, other)
+
+
+def test_a_release_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="cannot be loaded"):
+        train(tmp_path / "nothing", tmp_path / "model", SHORT)
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="preset"):
+        TrainingSettings(preset="paper")
+    with pytest.raises(UsageError, match="epochs"):
+        TrainingSettings(epochs=-1)
+    with pytest.raises(UsageError, match="batch size"):
+        TrainingSettings(batch_size=0)
+
+
+def test_a_line_of_the_log_replaces_the_one_of_its_epoch_and_what_came_after(tmp_path: Path) -> None:
+    log = tmp_path / "training.jsonl"
+    for epoch in range(3):
+        trainer_module.log_line(log, {"stage": "warmup", "epoch": epoch, "losses": {}})
+    trainer_module.log_line(log, {"stage": "warmup", "epoch": 1, "losses": {"dice": 1.0}})
+    assert [(line["epoch"], line["losses"]) for line in lines(tmp_path, "training.jsonl")] == [
+        (0, {}),
+        (1, {"dice": 1.0}),
+    ]
