@@ -60,7 +60,7 @@ def _weights(kernel: int) -> npt.NDArray[np.float32]:
     offsets = np.arange(kernel) - (kernel - 1) / 2
     weights = np.exp(-(offsets**2) / (2 * (0.3 * ((kernel - 1) / 2 - 1) + 0.8) ** 2))
     weights = np.asarray(_SMALL.get(kernel, weights), dtype=np.float64)
-    return (weights / weights.sum()).astype(np.float32)
+    return np.asarray(weights / weights.sum(), dtype=np.float32)
 
 
 def _image(values: npt.NDArray[np.float32]) -> Image.Image:
