@@ -16,8 +16,14 @@ _STAGES = {"warmup": "teaching the encoders", "language": "teaching the language
 @click.argument("release")
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "--preset", type=click.Choice(["tiny", "small"]), default="tiny", show_default=True, help="How large."
+    "--preset",
+    type=click.Choice(["tiny", "small", "paper"]),
+    default="tiny",
+    show_default=True,
+    help="4 or 30 million parameters from scratch, or the published size from checkpoints.",
 )
+@click.option("--llava", metavar="PATH", help="For --preset paper: a LLaVA 1.5 as transformers saves it.")
+@click.option("--sam", metavar="PATH", help="For --preset paper: a SAM as transformers saves it.")
 @click.option("--revision", help="Of a release on the Hugging Face Hub: v1.0.0, for instance.")
 @click.option(
     "--warmup-epochs", type=click.IntRange(min=0), default=6, show_default=True, help="Of the encoders alone."
@@ -43,6 +49,8 @@ def train(
     release: str,
     target: Path,
     preset: str,
+    llava: str | None,
+    sam: str | None,
     revision: str | None,
     warmup_epochs: int,
     epochs: int,
@@ -69,6 +77,8 @@ def train(
     Examples:
       synthscars legion train releases/1.0.0 model
       synthscars legion train 1.0.0 model --preset small --epochs 12
+      synthscars legion train 1.0.0 model --preset paper --llava llava-1.5-7b --sam sam-vit-huge \
+          --learning-rate 1e-4
       synthscars legion train org/scars model --revision v1.0.0 --limit 500 --json
     """
     from synthscars.cli.releases import find_release
@@ -77,6 +87,8 @@ def train(
 
     settings = TrainingSettings(
         preset=preset,
+        llava=llava,
+        sam=sam,
         warmup_epochs=warmup_epochs,
         epochs=epochs,
         detection_epochs=detection_epochs,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from transformers import AutoTokenizer, LlavaForConditionalGeneration, SamModel
 
 from synthscars.legion.answers import MARKERS, SEG
@@ -20,7 +19,6 @@ from synthscars.legion.processing_legion import IMAGE_TOKEN, LegionProcessor
 from synthscars.problems import UsageError
 
 LORA_RANK, LORA_ALPHA = 8, 16
-LEARNING_RATE = 1e-4
 
 
 def assemble(
@@ -63,23 +61,33 @@ def assemble(
 
 
 def add_adapters(model: LegionForArtifactAnalysis) -> None:
-    """Give the language model its low-rank adapters. Needs the package `peft`."""
+    """Give the language model its low-rank adapters. Raises `UsageError` without the package `peft`."""
     try:
-        from peft import LoraConfig, inject_adapter_in_model
+        from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise UsageError("the paper's training needs peft", fix="pip install 'synthscars[paper]'") from error
     adapters = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules=["q_proj", "v_proj"])
-    inject_adapter_in_model(adapters, model.llava.model.language_model)
+    model.llava.model.language_model = get_peft_model(model.llava.model.language_model, adapters)
 
 
-def learning_parts(model: LegionForArtifactAnalysis) -> list[nn.Module]:
-    """What the first stage changes, beside the adapters."""
+def merge_adapters(model: LegionForArtifactAnalysis) -> None:
+    """Add the adapters to the weights that they adapt, so that the model is an ordinary one again."""
+    model.llava.model.language_model = model.llava.model.language_model.merge_and_unload()
+
+
+def let_learn(model: LegionForArtifactAnalysis) -> None:
+    """Freeze all but what the first stage changes."""
+    model.requires_grad_(False)
     llava = model.llava
-    return [
+    for part in (
         llava.get_input_embeddings(),
         llava.lm_head,
         llava.model.multi_modal_projector,
         model.prompt_projection,
         model.subtype_head,
         model.sam.mask_decoder,
-    ]
+    ):
+        part.requires_grad_(True)
+    for name, weight in llava.model.language_model.named_parameters():
+        if "lora_" in name:
+            weight.requires_grad_(True)

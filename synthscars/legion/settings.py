@@ -13,14 +13,17 @@ FROM_SCRATCH = ("tiny", "small")
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One training run. The same settings and the same release give the same weights on the same machine.
 
-    preset: see `LegionConfig.preset`. warmup_epochs: of both encoders alone (`synthscars.legion.warmup`);
-    epochs: of the whole, the paper's first stage; detection_epochs: of the detection head alone, its second.
+    preset: see `LegionConfig.preset`; `paper` is built from checkpoints, whose folders or Hub ids are `llava`
+    and `sam`, has no warm-up, and the paper's learning rate is 1e-4. warmup_epochs: of both encoders alone
+    (`synthscars.legion.warmup`); epochs: of the whole, the paper's first stage; detection_epochs: of the detection head alone, its second.
     learning_rate: of the first two, each with a cosine schedule. streaming: rows as they come, for releases
     that do not fit on the disk. shuffle_labels: every image learns the labels of another one, for `verify`.
     max_images: of the train split. show: validation images that are answered after every epoch.
     """
 
     preset: str = "tiny"
+    llava: str | None = None
+    sam: str | None = None
     warmup_epochs: int = 6
     epochs: int = 6
     detection_epochs: int = 30
@@ -37,11 +40,12 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for what cannot be trained."""
-        if self.preset not in FROM_SCRATCH:
+        if self.preset == "paper" and not (self.llava and self.sam):
             raise UsageError(
-                f"the preset {self.preset} is not trained from scratch",
-                fix="choose tiny or small",
+                "the preset paper is not trained from scratch", fix="name checkpoints of LLaVA and of SAM"
             )
+        if self.preset not in (*FROM_SCRATCH, "paper"):
+            raise UsageError(f"there is no preset {self.preset}", fix="choose tiny, small or paper")
         for name in ("warmup_epochs", "epochs", "detection_epochs", "seed", "show"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} is negative: {getattr(self, name)}")

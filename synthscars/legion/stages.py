@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis, LegionOutput
+from synthscars.legion.paper import let_learn
 from synthscars.legion.warmup import Scaffold, patch_loss, patch_targets, warmup_losses
 
 Losses = dict[str, Tensor]
@@ -35,6 +36,9 @@ def learns(model: LegionForArtifactAnalysis, stage: str) -> list[nn.Module]:
 
 def freeze_but(model: LegionForArtifactAnalysis, stage: str) -> None:
     """Let the parts of a stage learn, and nothing else."""
+    if stage == "language" and not hasattr(model, "scaffold"):
+        let_learn(model)
+        return
     model.requires_grad_(False)
     for part in learns(model, stage):
         part.requires_grad_(True)
@@ -52,12 +56,11 @@ def warmup_step(
 def language_step(
     model: LegionForArtifactAnalysis, batch: dict[str, Any]
 ) -> tuple[Tensor, Losses, LegionOutput]:
-    """The paper's losses, and three that keep hold of what the warm-up taught.
+    """The paper's losses, and after a warm-up three that keep hold of what it taught.
 
     `align` pulls the prompt of each `[SEG]` to the one that the phrase itself gives, which the frozen mask
     path understands; `patch` and `origin` keep the global encoder from forgetting.
     """
-    scaffold = _scaffold(model)
     output = model(**{name: batch[name] for name in _INPUTS if name in batch})
     losses = {
         name: getattr(output, f"{name}_loss")
@@ -65,6 +68,9 @@ def language_step(
         if getattr(output, f"{name}_loss") is not None
     }
     total = output.loss if output.loss is not None else torch.zeros(())
+    if not hasattr(model, "scaffold"):
+        return total, losses, output
+    scaffold = _scaffold(model)
     if len(batch["owners"]):
         wanted = scaffold.prompts(batch["phrase_ids"]).detach()
         losses["align"] = functional.mse_loss(output.prompts, wanted)

@@ -16,6 +16,7 @@ from synthscars.legion.configuration_legion import LegionConfig
 from synthscars.legion.detection import train_detection
 from synthscars.legion.examples_of import Examples, open_split, read_examples, shuffled
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
+from synthscars.legion.paper import add_adapters, assemble, merge_adapters
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
 from synthscars.legion.tokenizer import train_tokenizer
@@ -73,19 +74,27 @@ def _train(
     work.mkdir(parents=True, exist_ok=True)
     _same_run(target, settings, str(revision))
     torch.manual_seed(settings.seed)
-    config, processor = _begin(release, revision, settings)
+    from_checkpoints = settings.preset == "paper"
+    if from_checkpoints:
+        model, processor = assemble(settings.llava or "", settings.sam or "")
+        add_adapters(model)
+    else:
+        config, processor = _begin(release, revision, settings)
+        model = LegionForArtifactAnalysis(config)
+        fresh_weights(model, settings.seed)
+        model.scaffold = Scaffold(config)
     rows = _rows(release, revision, processor.canvas, work, settings)
-    model = LegionForArtifactAnalysis(config)
-    fresh_weights(model, settings.seed)
-    model.scaffold = Scaffold(config)
     labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
     examples = Examples(rows, seed=settings.seed, labels_of=labels)
     validation = _validation(release, revision, processor.canvas, work, settings)
     for stage, epochs in (("warmup", settings.warmup_epochs), ("language", settings.epochs)):
-        if epochs:
+        if epochs and not (from_checkpoints and stage == "warmup"):
             run = Run(stage=stage, epochs=epochs, target=target, settings=settings, progress=progress)
             train_stage(run, model, processor, examples, validation)
-    del model.scaffold
+    if from_checkpoints:
+        merge_adapters(model)
+    else:
+        del model.scaffold
     train_detection(model, processor, Examples(rows, labels_of=labels), settings, target / LOG)
     _save(model, processor, target)
     return target

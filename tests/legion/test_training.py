@@ -8,17 +8,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from releasing import without_figures
 from safetensors.numpy import load_file
 
-from synthscars.ingest import ingest
-from synthscars.jsonl import write_records
 from synthscars.legion import Predictor, TrainingSettings, train
 from synthscars.legion import trainer as trainer_module
-from synthscars.problems import Problems, ReleaseError, UsageError
-from synthscars.release.build import build_release
-from synthscars.simulate import read_truth, write_simulated
-from synthscars.workspace import Workspace
+from synthscars.problems import ReleaseError, UsageError
 
 pytestmark = pytest.mark.slow
 
@@ -26,20 +20,8 @@ SHORT = TrainingSettings(warmup_epochs=1, epochs=2, detection_epochs=2, max_imag
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("scars")
-    truth = write_simulated(root / "drawn", 24, seed=3, photographs=6)
-    workspace = without_figures(Workspace.create(root / "workspace", "drawn"))
-    ingest(workspace, [root / "drawn" / "images"], Problems())
-    ingest(workspace, [root / "drawn" / "photographs"], Problems(), origin="real")
-    write_records(workspace.next_numbered(workspace.records_dir, ".jsonl.zst"), read_truth(truth))
-    build_release(workspace, "1.0.0", Problems(), check=False)
-    return workspace.release_dir("1.0.0")
-
-
-@pytest.fixture(scope="module")
-def trained(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(release, tmp_path_factory.mktemp("trained") / "model", SHORT)
+def trained(drawn_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(drawn_release, tmp_path_factory.mktemp("trained") / "model", SHORT)
 
 
 def lines(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -87,7 +69,7 @@ def test_what_was_trained_predicts_images_of_any_size(trained: Path) -> None:
 
 
 def test_a_run_that_was_killed_goes_on_to_the_very_same_weights(
-    release: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawn_release: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the second epoch of the language stage; the undisturbed run is `trained`."""
 
@@ -99,9 +81,9 @@ def test_a_run_that_was_killed_goes_on_to_the_very_same_weights(
             raise Killed
 
     with pytest.raises(Killed):
-        train(release, tmp_path / "model", SHORT, progress=kill)
+        train(drawn_release, tmp_path / "model", SHORT, progress=kill)
     assert not (tmp_path / "model" / "model.safetensors").exists()
-    train(release, tmp_path / "model", SHORT)
+    train(drawn_release, tmp_path / "model", SHORT)
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "model", trained))
     assert ours.keys() == theirs.keys()
     assert all((ours[name] == theirs[name]).all() for name in ours)
@@ -109,10 +91,10 @@ def test_a_run_that_was_killed_goes_on_to_the_very_same_weights(
         assert (tmp_path / "model" / name).read_bytes() == (trained / name).read_bytes()
 
 
-def test_a_folder_of_another_run_is_not_written_over(release: Path, trained: Path) -> None:
+def test_a_folder_of_another_run_is_not_written_over(drawn_release: Path, trained: Path) -> None:
     other = TrainingSettings(warmup_epochs=1, epochs=1, max_images=12)
     with pytest.raises(ReleaseError, match="other settings"):
-        train(release, trained, other)
+        train(drawn_release, trained, other)
 
 
 def test_a_release_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
@@ -121,8 +103,10 @@ def test_a_release_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(UsageError, match="preset"):
+    with pytest.raises(UsageError, match="checkpoints"):
         TrainingSettings(preset="paper")
+    with pytest.raises(UsageError, match="tiny, small or paper"):
+        TrainingSettings(preset="huge")
     with pytest.raises(UsageError, match="epochs"):
         TrainingSettings(epochs=-1)
     with pytest.raises(UsageError, match="batch size"):
