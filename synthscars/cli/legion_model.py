@@ -24,7 +24,6 @@ batch_size_option = click.option(
 
 def load_predictor(checkpoint: Path, device: str) -> Predicts:
     """The model of a checkpoint. Raises `UsageError` if there is none, or its libraries are missing."""
-    from importlib import import_module
     from importlib.util import find_spec
 
     from synthscars.problems import UsageError
@@ -38,8 +37,11 @@ def load_predictor(checkpoint: Path, device: str) -> Predicts:
     if missing:
         raise UsageError(f"{' and '.join(missing)} not installed", fix='pip install "synthscars[legion]"')
     import torch
+    from transformers.utils import logging
 
+    from synthscars.legion import Predictor
+
+    logging.disable_progress_bar()  # of loading: it would stand among our own
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    predictor: Predicts = import_module("synthscars.legion").Predictor(checkpoint, device=device)
-    return predictor
+    return Predictor(checkpoint, device=device)

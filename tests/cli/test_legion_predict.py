@@ -330,3 +330,18 @@ def test_an_image_of_one_colour_has_no_region(model: SaturatedBlob, tmp_path: Pa
     assert run(tmp_path / "grey.png", "-o", tmp_path / "p.jsonl").exit_code == 0
     (found,) = predictions(tmp_path / "p.jsonl")
     assert found.regions == ()
+
+
+@pytest.mark.slow
+def test_a_real_checkpoint_is_loaded_and_predicts(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tiny_legion import untrained
+
+    checkpoint = untrained(tmp_path / "model")
+    command = ["legion", "predict", str(checkpoint), str(pictures), "-o", str(tmp_path / "p.jsonl")]
+    result = CliRunner().invoke(main, [*command, "--limit", "1"])
+    assert result.exit_code == 0, result.stderr
+    (found,) = predictions(tmp_path / "p.jsonl")
+    assert (found.image_id, found.width, found.height) == (sha256(noise_png(0)), 48, 32)
+    assert found.synthetic is not None
+    assert read_header(tmp_path / "p.jsonl")["model"].startswith("legion-")
