@@ -117,6 +117,10 @@ port = 8080            # the next free one is taken if this is busy
 [consensus]
 min_iou = 0.5          # mask IoU from which two raters' regions are one artifact
 
+[verify]
+mask_margin = 0.05     # by how much a model must be better than every trivial answer: foreground IoU and F1
+text_margin = 0.02     # the same in ROUGE-L
+
 [release]
 license = "other"      # licence of the dataset, as the Hugging Face Hub spells it
 scrub = false          # take paths, addresses and the like out of texts and of image files' metadata

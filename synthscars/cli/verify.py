@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from synthscars.cli.releases import find_release
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from synthscars.settings import VerifySettings
     from synthscars.verify import Verification
@@ -44,7 +46,11 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--shuffled-predictions", type=_FILE, help="With --predictions: of that model trained on shuffled labels."
 )
 @click.option("--dynamics", type=_FILE, help="With --predictions: the dynamics.jsonl of its training.")
-@click.option("--preset", default="tiny", show_default=True, help="Size of the model that is trained.")
+@click.option(
+    "--preset",
+    type=click.Choice(["tiny", "small"]),
+    help="Size of the model that is trained; tiny if not given.",
+)
 @click.option("--epochs", type=click.IntRange(min=0), help="Of each training, of the whole model.")
 @click.option("--warmup-epochs", type=click.IntRange(min=0), help="Of each training, of the encoders alone.")
 @click.option("--detection-epochs", type=click.IntRange(min=0), help="Of each training, of detection alone.")
@@ -70,7 +76,7 @@ def verify(
     predictions: Path | None,
     shuffled_predictions: Path | None,
     dynamics: Path | None,
-    preset: str,
+    preset: str | None,
     epochs: int | None,
     warmup_epochs: int | None,
     detection_epochs: int | None,
@@ -130,8 +136,9 @@ def verify(
 
         print_json({**msgspec.to_builtins(found), "problems": problems.to_json()})
     else:
-        for table in (_figures(found), _criteria(found)):
-            output().print(table)
+        output().print(_figures(found))
+        for line in _criteria(found):
+            output().print(line)
         _print_verdict(found)
         show_problems(problems)
     console().print(f"saved {folder / 'verification' / 'index.html'}", markup=False)
@@ -172,18 +179,17 @@ def _figures(found: Verification) -> Table:
     return table
 
 
-def _criteria(found: Verification) -> Table:
-    from rich.table import Table
+def _criteria(found: Verification) -> Iterator[Text]:
+    """One line for each criterion: a table would cut names off where the terminal is narrow."""
     from rich.text import Text
 
     from synthscars.verify import gate
 
-    table = Table("Criterion", "", "Found", "Needed", box=None, pad_edge=False)
-    table.columns[0].overflow = "fold"
+    longest = max(len(each.name) for each in found.criteria)
     for each in found.criteria:
-        told = gate.found(each) or each.why
-        table.add_row(Text(each.name), Text(*_MARKS[each.verdict]), Text(told), Text(gate.needed(each)))
-    return table
+        word, style = _MARKS[each.verdict]
+        told = f"{gate.found(each)}, {gate.needed(each)}" if gate.found(each) else each.why
+        yield Text(f"{each.name:{longest}}  ").append(f"{word:6}", style=style).append(f"  {told}")
 
 
 def _print_verdict(found: Verification) -> None:

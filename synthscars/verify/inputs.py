@@ -76,7 +76,7 @@ def _slim(record: ImageRecord) -> ImageRecord:
 def thumbnail_of(image: Image.Image) -> npt.NDArray[np.float32]:
     """How an upright image looks, from far away: shape (192,)."""
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32).ravel() / 255
+    return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
 
 
 def read_looks(

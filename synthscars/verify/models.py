@@ -29,13 +29,14 @@ DYNAMICS_NAME = "dynamics.jsonl"
 CURVES_NAME = "training.jsonl"
 
 _BATCH = 8
-_NOT_THE_MODEL = (DYNAMICS_NAME, CURVES_NAME)
+SETTINGS_NAME = "training_settings.json"
+_NOT_THE_MODEL = (DYNAMICS_NAME, CURVES_NAME, SETTINGS_NAME)
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
     """How to train, see `synthscars.legion.TrainingSettings`; `None`: as that has it."""
 
-    preset: str = "tiny"
+    preset: str | None = None
     warmup_epochs: int | None = None
     epochs: int | None = None
     detection_epochs: int | None = None
@@ -129,25 +130,51 @@ def trained(
     shuffled: bool,
     device: str,
     stages: Stages,
+    like: Path | None = None,
 ) -> Judged:
-    """Train the reference model on the release, on shuffled labels if asked, and let it predict."""
+    """Train the reference model on the release, on shuffled labels if asked, and let it predict.
+
+    like: a checkpoint whose settings hold where `training` says nothing else.
+    """
     from synthscars.legion import TrainingSettings, train
 
     name = "shuffled" if shuffled else "model"
-    told = msgspec.to_builtins(training)
+    told = (settings_of(like) if like is not None else {}) | _said(training)
     key = key_of(manifest_digest(folder), told, shuffled)
     target = work.folder / name
     if not work.begin(name, key):
-        asked = {field: value for field, value in told.items() if value is not None}
-        settings = TrainingSettings(
-            **asked, shuffle_labels=shuffled, device=None if device == "auto" else device
-        )
+        where = None if device == "auto" else device
+        settings = TrainingSettings(**{**told, "shuffle_labels": shuffled, "device": where})
         what = "training on shuffled labels" if shuffled else "training"
         train(folder, target, settings, progress=_steps(what, stages))
         work.done(name, key)
     found = from_checkpoint(folder, target, records, work, problems, name=name, device=device, stages=stages)
-    model = msgspec.structs.replace(found.model, made="trained", training={**told, "shuffled": shuffled})
+    model = msgspec.structs.replace(
+        found.model, made="trained", training={**told, "shuffle_labels": shuffled}
+    )
     return found._replace(model=model)
+
+
+def _said(training: Training) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(training).items() if value is not None}
+
+
+def settings_of(checkpoint: Path) -> dict[str, Any]:
+    """With which settings a checkpoint was trained, as far as it says so; what concerns this run is left out.
+
+    Values of settings that are not known any more are, too.
+    """
+    from synthscars.legion import TrainingSettings
+
+    try:
+        found = msgspec.json.decode((checkpoint / SETTINGS_NAME).read_bytes())
+        settings = msgspec.convert(found["settings"], TrainingSettings)
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+        return {}
+    kept = msgspec.to_builtins(settings)
+    for name in ("shuffle_labels", "device", "streaming", "show"):
+        kept.pop(name, None)
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def _steps(what: str, stages: Stages) -> Callable[[str, int, int], None]:
@@ -186,7 +213,12 @@ def from_checkpoint(
         work.done(result, key)
     dynamics, curves = checkpoint / DYNAMICS_NAME, checkpoint / CURVES_NAME
     return Judged(
-        Model(name=str(read_header(target).get("model")), digest=digest, made="checkpoint"),
+        Model(
+            name=str(read_header(target).get("model")),
+            digest=digest,
+            made="checkpoint",
+            training=settings_of(checkpoint),
+        ),
         predictions_in(target, wanted, problems),
         dynamics if dynamics.is_file() else None,
         curves if curves.is_file() else None,

@@ -125,7 +125,15 @@ def _models(
     if not plan.shuffled:
         return judged, None, "left out with --no-shuffled", checkpoint
     shuffled = models.trained(
-        folder, records, work, plan.training, problems, shuffled=True, device=plan.device, stages=stages
+        folder,
+        records,
+        work,
+        plan.training,
+        problems,
+        shuffled=True,
+        device=plan.device,
+        stages=stages,
+        like=checkpoint,
     )
     return judged, shuffled, "", checkpoint
 

@@ -242,7 +242,8 @@ def robust_z(values: Floats) -> Floats:
         return values.copy()
     apart = np.abs(known - np.median(known))
     spread = 1.4826 * float(np.median(apart)) or 1.2533 * float(apart.mean())
-    return (values - np.median(known)) / (spread or 1.0)
+    z: Floats = (values - np.median(known)) / (spread or 1.0)
+    return z
 
 
 def less_usual(values: Floats, beside: Floats) -> Floats:
