@@ -36,12 +36,6 @@ def load_predictor(checkpoint: Path, device: str) -> Predicts:
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise UsageError(f"{' and '.join(missing)} not installed", fix='pip install "synthscars[legion]"')
-    import torch
-    from transformers.utils import logging
+    from synthscars.legion.loading import load_checkpoint
 
-    from synthscars.legion import Predictor
-
-    logging.disable_progress_bar()  # of loading: it would stand among our own
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Predictor(checkpoint, device=device)
+    return load_checkpoint(checkpoint, device)
