@@ -42,6 +42,7 @@ _STAGES = {"warmup": "teaching the encoders", "language": "teaching the language
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of train.")
+@click.option("--streaming", is_flag=True, help="Read the release as it comes; nothing is kept on the disk.")
 @click.option("--shuffle-labels", is_flag=True, help="Give every image the labels of another (for verify).")
 @workspace_folder_option("The workspace that has the release, where RELEASE is a version.")
 @json_option
@@ -59,6 +60,7 @@ def train(
     learning_rate: float,
     seed: int,
     limit: int | None,
+    streaming: bool,
     shuffle_labels: bool,
     workspace: Path,
     as_json: bool,
@@ -96,6 +98,7 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
         max_images=limit,
+        streaming=streaming,
         shuffle_labels=shuffle_labels,
     )
     found: Path | str = release

@@ -16,7 +16,7 @@ from synthscars.examples import to_record
 from synthscars.geometry import Rings, to_mask
 from synthscars.legion.processing_legion import fitted, letterbox
 from synthscars.problems import FormatError
-from synthscars.records import ImageRecord
+from synthscars.records import ORIGINS, ImageRecord
 
 Example = dict[str, Any]
 """One training example: `image_id`, `pixels` (canvas, canvas, 3) uint8, `width` and `height` of its part
@@ -65,7 +65,7 @@ def _nothing() -> Example:
 
 def _is_synthetic(row: Mapping[str, Any]) -> bool:
     origin = row["origin"]
-    return origin in (0, "synthetic")
+    return origin in (ORIGINS.index("synthetic"), "synthetic")
 
 
 def scene_of(record: ImageRecord) -> str:

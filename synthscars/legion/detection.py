@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from synthscars.legion.examples_of import Examples
+from synthscars.legion.data import Example
+from synthscars.legion.examples_of import Examples, ExampleStream
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
@@ -20,7 +23,7 @@ _BATCH = 64
 def train_detection(
     model: LegionForArtifactAnalysis,
     processor: LegionProcessor,
-    examples: Examples,
+    examples: Examples | ExampleStream,
     settings: TrainingSettings,
     log: Path,
 ) -> None:
@@ -58,16 +61,25 @@ def train_detection(
 
 @torch.no_grad()
 def _features(
-    model: LegionForArtifactAnalysis, processor: LegionProcessor, examples: Examples
+    model: LegionForArtifactAnalysis, processor: LegionProcessor, examples: Examples | ExampleStream
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """CLS of every image, (images, width), and whether it is generated, (images,)."""
     model.eval()
     device = next(model.parameters()).device
     seen, labels = [], []
-    for start in range(0, len(examples), _BATCH):
-        part = [examples[number] for number in range(start, min(start + _BATCH, len(examples)))]
+    for part in _batches(examples):
         squares = torch.from_numpy(np.stack([example["pixels"] for example in part])).to(device)
         hidden = model.llava.model.vision_tower(processor.pixels(squares)["pixel_values"]).last_hidden_state
         seen.append(hidden[:, 0])
         labels += [float(example["synthetic"]) for example in part]
     return torch.cat(seen), torch.tensor(labels, device=device)
+
+
+def _batches(examples: Examples | ExampleStream) -> Iterator[list[Example]]:
+    each = (
+        iter(examples)
+        if isinstance(examples, ExampleStream)
+        else map(examples.__getitem__, range(len(examples)))
+    )
+    while part := list(islice(each, _BATCH)):
+        yield part

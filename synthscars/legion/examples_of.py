@@ -12,10 +12,13 @@ import torch
 
 from synthscars.legion.data import Example, augmented, example_of
 from synthscars.problems import ReleaseError
+from synthscars.records import ORIGINS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_BUFFER = 256
+"""Images that a stream is shuffled within."""
 _TEXTS = ("artifact_ids", "phrases", "explanations", "subtypes")
 LABELS = ("scene", "content_type", "synthetic", "answered", *_TEXTS, "rings")
 """What was said about an image, as against the image."""
@@ -57,11 +60,14 @@ class Examples(torch.utils.data.Dataset[Example]):
 
 
 class ExampleStream(torch.utils.data.IterableDataset[Example]):
-    """The same from a streamed release: nothing is kept, and the order is that of the release's buffer."""
+    """The same from a release that is streamed: nothing is kept, and images are shuffled within a buffer.
 
-    def __init__(self, rows: Any, canvas: int, *, seed: int) -> None:
+    rows: an iterable dataset of packed examples; count: how many they are.
+    """
+
+    def __init__(self, rows: Any, count: int, *, seed: int | None = None) -> None:
         self.rows = rows
-        self.canvas = canvas
+        self.count = count
         self.seed = seed
         self.epoch = 0
 
@@ -72,9 +78,36 @@ class ExampleStream(torch.utils.data.IterableDataset[Example]):
 
     def __iter__(self) -> Iterator[Example]:
         for number, row in enumerate(self.rows):
-            yield augmented(
-                example_of(row, self.canvas), np.random.default_rng([self.seed, self.epoch, number])
-            )
+            example = unpacked(row)
+            if self.seed is None:
+                yield example
+            else:
+                yield augmented(example, np.random.default_rng([self.seed, self.epoch, number]))
+
+
+def stream_examples(release: str, canvas: int, *, revision: str | None, seed: int) -> ExampleStream:
+    """Everything of the train split that a model may see, as it comes: annotated images and photographs.
+
+    Raises `ReleaseError` if the release does not say how many images it has.
+    """
+    from datasets import interleave_datasets
+
+    annotated = open_split(release, "train", revision=revision, streaming=True)
+    everything = open_split(release, "train", config="detection", revision=revision, streaming=True)
+    splits = everything.info.splits or {}
+    count = splits["train"].num_examples if "train" in splits else 0
+    if not count:
+        raise ReleaseError(f"{release} does not say how many images it has", fix="train without streaming")
+    told, photographs = (
+        rows.map(packed, fn_kwargs={"canvas": canvas}, remove_columns=rows.column_names, features=_features())
+        for rows in (annotated, everything.filter(_is_real, input_columns=["origin"]))
+    )
+    mixed = interleave_datasets([told, photographs], stopping_strategy="all_exhausted_without_replacement")
+    return ExampleStream(mixed.shuffle(seed=seed, buffer_size=_BUFFER), count, seed=seed)
+
+
+def _is_real(origin: int) -> bool:
+    return ORIGINS[origin] == "real"
 
 
 def read_examples(

@@ -48,13 +48,13 @@ def assemble(
     )
     if len(tokenizer) > language.config.text_config.vocab_size:
         language.resize_token_embeddings(len(tokenizer))
+    language.config.image_token_index = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     config = LegionConfig(
         llava_config=language.config,
         sam_config=grounding.config,
         seg_token_id=tokenizer.convert_tokens_to_ids(SEG),
         instruction=INSTRUCTION,
     )
-    config.llava_config.image_token_index = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     model = LegionForArtifactAnalysis(config)
     model.llava, model.sam = language, grounding
     return model, LegionProcessor.for_config(config, tokenizer)

@@ -15,10 +15,11 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     preset: see `LegionConfig.preset`; `paper` is built from checkpoints, whose folders or Hub ids are `llava`
     and `sam`, has no warm-up, and the paper's learning rate is 1e-4. warmup_epochs: of both encoders alone
-    (`synthscars.legion.warmup`); epochs: of the whole, the paper's first stage; detection_epochs: of the detection head alone, its second.
-    learning_rate: of the first two, each with a cosine schedule. streaming: rows as they come, for releases
-    that do not fit on the disk. shuffle_labels: every image learns the labels of another one, for `verify`.
-    max_images: of the train split. show: validation images that are answered after every epoch.
+    (`synthscars.legion.warmup`); epochs: of the whole, the paper's first stage; detection_epochs: of the
+    detection head alone, its second. learning_rate: of the first two, each with a cosine schedule. streaming:
+    rows as they come, for releases that do not fit on the disk. shuffle_labels: every image learns the labels
+    of another one, for `verify`. max_images: of the train split. show: validation images that are answered
+    after every epoch. device: `cpu`, where there is a GPU that is not to be used.
     """
 
     preset: str = "tiny"
@@ -49,5 +50,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("warmup_epochs", "epochs", "detection_epochs", "seed", "show"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} is negative: {getattr(self, name)}")
+        if self.streaming and (self.shuffle_labels or self.max_images):
+            raise UsageError(
+                "a stream is neither shuffled as a whole nor cut off", fix="leave out streaming, or the other"
+            )
         if self.batch_size < 1 or self.learning_rate <= 0:
             raise UsageError("batch size and learning rate must be positive")

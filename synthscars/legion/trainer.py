@@ -19,7 +19,7 @@ from synthscars.legion.collate import Collator
 from synthscars.legion.dynamics import NAME as DYNAMICS
 from synthscars.legion.dynamics import Dynamics
 from synthscars.legion.epoch_report import answered
-from synthscars.legion.examples_of import Examples
+from synthscars.legion.examples_of import Examples, ExampleStream
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
@@ -50,7 +50,7 @@ def train_stage(
     run: Run,
     model: LegionForArtifactAnalysis,
     processor: LegionProcessor,
-    examples: Examples,
+    examples: Examples | ExampleStream,
     validation: Any | None,
 ) -> None:
     """Train one stage, or go on with it where it was left. validation: rows to answer after each epoch."""
@@ -60,7 +60,7 @@ def train_stage(
         run=run,
         dynamics=Dynamics(run.target / DYNAMICS, phrase_start),
         model=model,
-        args=_arguments(run, len(examples)),
+        args=_arguments(run, examples),
         train_dataset=examples,
         data_collator=Collator(processor, model.config, text=run.stage == "language"),
     )
@@ -70,8 +70,12 @@ def train_stage(
     trainer.train(resume_from_checkpoint=last)
 
 
-def _arguments(run: Run, count: int) -> TrainingArguments:
+def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArguments:
     settings = run.settings
+    streamed = isinstance(examples, ExampleStream)
+    count = examples.count if isinstance(examples, ExampleStream) else len(examples)
+    drop = count >= settings.batch_size
+    steps = count // settings.batch_size if drop else 1
     accelerated = torch.cuda.is_available() and settings.device != "cpu"
     return TrainingArguments(
         output_dir=str(run.folder),
@@ -92,7 +96,9 @@ def _arguments(run: Run, count: int) -> TrainingArguments:
         logging_strategy="no",
         report_to="none",
         remove_unused_columns=False,
-        dataloader_drop_last=count >= settings.batch_size,
+        dataloader_drop_last=drop,
+        # A stream has no length that the Trainer could ask for.
+        max_steps=run.epochs * steps if streamed else -1,
         disable_tqdm=True,
     )
 

@@ -14,7 +14,14 @@ from synthscars.files import atomic_file
 from synthscars.legion.answers import answer_text
 from synthscars.legion.configuration_legion import LegionConfig
 from synthscars.legion.detection import train_detection
-from synthscars.legion.examples_of import Examples, open_split, read_examples, shuffled
+from synthscars.legion.examples_of import (
+    Examples,
+    ExampleStream,
+    open_split,
+    read_examples,
+    shuffled,
+    stream_examples,
+)
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.paper import add_adapters, assemble, merge_adapters
 from synthscars.legion.processing_legion import LegionProcessor
@@ -83,9 +90,7 @@ def _train(
         model = LegionForArtifactAnalysis(config)
         fresh_weights(model, settings.seed)
         model.scaffold = Scaffold(config)
-    rows = _rows(release, revision, processor.canvas, work, settings)
-    labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
-    examples = Examples(rows, seed=settings.seed, labels_of=labels)
+    examples, plain = _examples(release, revision, processor.canvas, work, settings)
     validation = _validation(release, revision, processor.canvas, work, settings)
     for stage, epochs in (("warmup", settings.warmup_epochs), ("language", settings.epochs)):
         if epochs and not (from_checkpoints and stage == "warmup"):
@@ -95,7 +100,7 @@ def _train(
         merge_adapters(model)
     else:
         del model.scaffold
-    train_detection(model, processor, Examples(rows, labels_of=labels), settings, target / LOG)
+    train_detection(model, processor, plain, settings, target / LOG)
     _save(model, processor, target)
     return target
 
@@ -126,6 +131,18 @@ def _begin(
     )
     config = LegionConfig.preset(settings.preset, vocab_size=len(tokenizer))
     return config, LegionProcessor.for_config(config, tokenizer)
+
+
+def _examples(
+    release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings
+) -> tuple[Examples | ExampleStream, Examples | ExampleStream]:
+    """What is trained on: augmented, and as it is."""
+    if settings.streaming:
+        stream = stream_examples(release, canvas, revision=revision, seed=settings.seed)
+        return stream, ExampleStream(stream.rows, stream.count)
+    rows = _rows(release, revision, canvas, work, settings)
+    labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
+    return Examples(rows, seed=settings.seed, labels_of=labels), Examples(rows, labels_of=labels)
 
 
 def _rows(release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings) -> Any:
