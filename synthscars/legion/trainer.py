@@ -99,6 +99,8 @@ def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArgument
         dataloader_drop_last=drop,
         # A stream has no length that the Trainer could ask for.
         max_steps=run.epochs * steps if streamed else -1,
+        # Else a batch of a stream is cut to as many masks as it has images.
+        accelerator_config={"dispatch_batches": False},
         disable_tqdm=True,
     )
 
