@@ -29,10 +29,14 @@ def blocks(page, language):
 
 @pytest.fixture(scope="module")
 def scars(tmp_path_factory):
-    """A workspace `my-scars` with release 0.1.0, as the pages assume."""
+    """A workspace `my-scars` with release 0.1.0 and a model, as the pages assume."""
     workspace = filled_workspace(tmp_path_factory.mktemp("docs") / "my-scars", 12)
     build_release(workspace, "0.1.0", Problems())
     shutil.copytree(ROOT / "tests/data/synthscars", workspace.root / "published")
+    if importlib.util.find_spec("torch") is not None:
+        from tiny_legion import untrained
+
+        untrained(workspace.root / "model")
     return workspace.root
 
 
