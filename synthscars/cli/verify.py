@@ -193,11 +193,9 @@ def _criteria(found: Verification) -> Iterator[Text]:
 
 
 def _print_verdict(found: Verification) -> None:
-    from synthscars.shown import short
-
     screen = output()
-    for reason in found.reasons:
-        screen.print(f"  ✗ {short(reason, 400)}", markup=False)
+    if found.reasons:
+        screen.print(f"{len(found.reasons)} of {len(found.criteria)} do not hold")
     errors = found.label_errors
     if errors.listed:
         screen.print(

@@ -80,7 +80,7 @@ def read_verified(folder: Path) -> Verified:
     if found.release.manifest_sha256 != digest:
         return Verified("outdated", f"the release has changed since: {MANIFEST_NAME} is another one")
     if not found.verified:
-        reasons = f": {'; '.join(found.reasons[:3])}" if found.reasons else ""
+        reasons = f"; this does not hold: {'; '.join(found.reasons[:3])}" if found.reasons else ""
         more = f"; and {len(found.reasons) - 3} more" if len(found.reasons) > 3 else ""
         return Verified("failed", f"the release did not pass{reasons}{more}")
     return Verified("verified")

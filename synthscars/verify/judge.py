@@ -287,4 +287,6 @@ def rank_label_errors(inputs: Inputs, judged: Judged, problems: Problems) -> lis
 
 
 def _listed(ranked: Sequence[LabelError], settings: VerifySettings) -> list[LabelError]:
-    return list(ranked[: round(settings.review * len(ranked))])
+    """The first ones; not those that are no harder than most, as all are to a model that says nothing."""
+    first = ranked[: round(settings.review * len(ranked))]
+    return [each for each in first if max(each.mask_z or 0.0, each.text_z or 0.0) > 0]

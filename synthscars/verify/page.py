@@ -19,10 +19,11 @@ from synthscars.verify.plots import as_png, plot_answers, plot_curves, read_curv
 from synthscars.verify.result import Criterion, Scored, Verification
 from synthscars.verify.suspects import LabelError
 
+REASONS = 6
 GALLERY = 9
 EXTREMES = 6
 SUSPECTS = 24
-"""Images of each kind on the page."""
+"""How many of each the page shows."""
 
 _GROUPS = {
     "data": "The data",
@@ -117,8 +118,13 @@ def _verdict(result: Verification) -> str:
             '<div class="verdict good"><strong>✓ Verified</strong><p>The model learned from this release '
             "what no answer without a look at the image can know, and nothing points to a leak.</p></div>\n"
         )
-    items = "".join(f"<li>{html_text(reason)}</li>" for reason in result.reasons)
-    return f'<div class="verdict bad"><strong>✗ Not verified</strong><ul>{items}</ul></div>\n'
+    items = "".join(f"<li>{html_text(reason)}</li>" for reason in result.reasons[:REASONS])
+    more = len(result.reasons) - REASONS
+    rest = f'<p class="soft">and {more} more below</p>' if more > 0 else ""
+    return (
+        '<div class="verdict bad"><strong>✗ Not verified</strong><p>This does not hold:</p>'
+        f"<ul>{items}</ul>{rest}</div>\n"
+    )
 
 
 def _tiles(result: Verification) -> str:
@@ -208,7 +214,8 @@ def _training(result: Verification, curves: Path | None) -> str:
     read = read_curves(curves) if curves is not None else {}
     heading = "<h2>Training</h2>\n"
     if not read:
-        return f'{heading}<p class="soft">There is no log of the training.</p>\n'
+        why = "There is no log of the training." if curves is None else "It was too short for curves."
+        return f'{heading}<p class="soft">{why}</p>\n'
     plot = as_png(lambda: plot_curves(read, short(result.model.name, 60)))
     return f'{heading}<div class="plot"><img alt="Losses and metrics" src="{plot}"></div>\n'
 

@@ -21,6 +21,7 @@ SIDE = 360
 
 _QUALITY = 72
 _LONGEST_TEXT = 600
+_LONGEST_ANSWER = 200
 _MOST_REGIONS = 12
 _MOST_POINTS = 600
 """Points of one region that are drawn."""
@@ -149,7 +150,7 @@ def _texts(
     )
     body = f'<ol dir="auto">{items}</ol>' if items else '<p class="soft">no artifact</p>'
     if whole:
-        body += f'<p dir="auto">{html_text(short(whole, _LONGEST_TEXT))}</p>'
+        body += f'<p dir="auto">{html_text(short(whole, _LONGEST_ANSWER))}</p>'
     return f'<div><h4 class="{kind}-name">{name}</h4>{body}</div>'
 
 

@@ -37,8 +37,8 @@ def missing(folder: Path) -> str:
 
 
 def failed(folder: Path) -> str:
-    mark_verified(folder, False, ("it is no better than the mean mask",))
-    return "the release did not pass: it is no better than the mean mask"
+    mark_verified(folder, False, ("the model is better than the mean mask: -0.1",))
+    return "the release did not pass; this does not hold: the model is better than the mean mask: -0.1"
 
 
 def outdated(folder: Path) -> str:
