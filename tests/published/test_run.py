@@ -1,3 +1,5 @@
+import hashlib
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -223,9 +225,12 @@ def test_plain_pictures_are_not_taken_for_each_other(tmp_path: Path) -> None:
     assert not [problem for problem in problems if problem.code.startswith("picture")]
 
 
-# Of the first three hundred of a series, those that others come closest to (a mean difference of 4.9 levels
-# and more), and a few of every kind.
-CLOSEST = (160, 264, 113, 232, 25, 155, 193, 41, 40, 110, 241, 293, 147, 57, 178, 214, 246)
+def recoloured(image: Image.Image) -> bytes:
+    """The same layout in other colours: another picture, but with a near hash, which knows no colours."""
+    red, green, blue = image.split()
+    buffer = io.BytesIO()
+    Image.merge("RGB", (blue, green, red)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_of_simulated_images_none_is_taken_for_another(tmp_path: Path) -> None:
@@ -233,26 +238,28 @@ def test_of_simulated_images_none_is_taken_for_another(tmp_path: Path) -> None:
     files = {}
     status = {}
     hashes: list[str] = []
-    for number, index in enumerate((*range(8), *CLOSEST)):
+    for index in range(14):
         image = simulate_image(3, index)
         record = image.record
-        split = "test" if number % 5 == 0 else "train"
         refs = [
             {"sentence": each.phrase, "bbox": None, "segmentation": [list(ring) for ring in each.polygons]}
             | {"explanation": each.explanation}
             for each in record.artifacts
         ]
-        entries[split].append({"img_file_name": record.file_name, "caption": record.caption, "refs": refs})
-        files[f"{split}/images/{record.file_name}"] = image.data
-        status[record.image_id] = record.status
-        hashes.append(difference_hash(image.image))
+        other = (f"other-{index}.png", recoloured(image.image))
+        for number, (name, data) in enumerate(((record.file_name, image.data), other)):
+            split = "test" if (index + number) % 3 == 0 else "train"
+            entries[split].append({"img_file_name": name, "caption": record.caption, "refs": refs})
+            files[f"{split}/images/{name}"] = data
+            status[hashlib.sha256(data).hexdigest()] = record.status
+            hashes.append(difference_hash(Image.open(io.BytesIO(data))))
     source = layout(tmp_path / "SynthScars", entries, files)
     _, records, problems = _import(source, tmp_path / "a.jsonl")
     assert not [problem for problem in problems if problem.code.startswith("picture")]
     assert {record.image_id: record.status for record in records} == status
     assert set(status.values()) == {"annotated", "clean"}
     # Their hashes are not enough to tell them apart.
-    assert len(near_hashes(hashes).pairs) > 20
+    assert len(near_hashes(hashes).pairs) >= 10
 
 
 def test_real_generations_have_no_false_twins(shared_data: Path, tmp_path: Path) -> None:
