@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from synthscars.legion.data import Example
-from synthscars.legion.examples_of import Examples, ExampleStream
+from synthscars.legion.dataset import Examples, ExampleStream
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings

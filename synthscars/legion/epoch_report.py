@@ -10,7 +10,7 @@ from PIL import Image
 
 from synthscars.files import atomic_file
 from synthscars.geometry import rle_area, to_rle
-from synthscars.legion.examples_of import unpacked
+from synthscars.legion.dataset import unpacked
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.predictor import Predictor
 from synthscars.legion.processing_legion import LegionProcessor

@@ -16,10 +16,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from synthscars.legion.answers import PHRASE_START
 from synthscars.legion.collate import Collator
+from synthscars.legion.dataset import Examples, ExampleStream
 from synthscars.legion.dynamics import NAME as DYNAMICS
 from synthscars.legion.dynamics import Dynamics
 from synthscars.legion.epoch_report import answered
-from synthscars.legion.examples_of import Examples, ExampleStream
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings

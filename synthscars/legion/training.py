@@ -13,15 +13,17 @@ import torch
 from synthscars.files import atomic_file
 from synthscars.legion.answers import answer_text
 from synthscars.legion.configuration_legion import LegionConfig
-from synthscars.legion.detection import train_detection
-from synthscars.legion.examples_of import (
+from synthscars.legion.dataset import (
     Examples,
     ExampleStream,
+    answered,
     open_split,
+    photographed,
     read_examples,
     shuffled,
     stream_examples,
 )
+from synthscars.legion.detection import train_detection
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.paper import add_adapters, assemble, merge_adapters
 from synthscars.legion.processing_legion import LegionProcessor
@@ -146,35 +148,24 @@ def _examples(
 
 
 def _rows(release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings) -> Any:
-    """Everything that a model may see: annotated images of train, and its photographs."""
+    """What a model may see: the annotated images of train, and photographs that nobody annotated."""
     from datasets import concatenate_datasets
 
-    cache = work / "cache"
-    rows = read_examples(release, "train", canvas, revision=revision, limit=settings.max_images, cache=cache)
-    rows = rows.filter(_answered, input_columns=["answered"], keep_in_memory=True)
-    if not len(rows):
+    told = open_split(release, "train", revision=revision)
+    told = told.filter(answered, input_columns=["status"], keep_in_memory=True)
+    if not len(told):
         raise ReleaseError(f"{release}: no image of the split train has been looked at", fix="annotate some")
-    photographs = _photographs(release, revision, canvas, cache, settings)
-    return rows if photographs is None else concatenate_datasets([rows, photographs])
-
-
-def _answered(answered: int) -> bool:
-    return bool(answered)
-
-
-def _photographs(
-    release: str, revision: str | None, canvas: int, cache: Path, settings: TrainingSettings
-) -> Any | None:
-    """The real images of train that only the config `detection` has; `None` if there are none."""
-    rows = read_examples(
-        release, "train", canvas, config="detection", revision=revision, cache=cache / "detection"
+    photographs = open_split(release, "train", config="detection", revision=revision).filter(
+        photographed,
+        input_columns=["origin", "image_id"],
+        fn_kwargs={"others": frozenset(told["image_id"])},
+        keep_in_memory=True,
     )
-    rows = rows.filter(_not_synthetic, input_columns=["synthetic"], keep_in_memory=True)
-    return rows if len(rows) else None
-
-
-def _not_synthetic(synthetic: int) -> bool:
-    return not synthetic
+    cache = work / "cache"
+    examples = read_examples(told, canvas, limit=settings.max_images, cache=cache)
+    if not len(photographs):
+        return examples
+    return concatenate_datasets([examples, read_examples(photographs, canvas, cache=cache)])
 
 
 def _validation(
@@ -183,11 +174,10 @@ def _validation(
     if not settings.show:
         return None
     try:
-        return read_examples(
-            release, "validation", canvas, revision=revision, limit=settings.show, cache=work / "cache"
-        )
+        rows = open_split(release, "validation", revision=revision)
     except ReleaseError:
         return None  # A release may have no such split; then there is nothing to show.
+    return read_examples(rows, canvas, limit=settings.show, cache=work / "cache")
 
 
 def _save(model: LegionForArtifactAnalysis, processor: LegionProcessor, target: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from synthscars.geometry import to_mask
 from synthscars.legion.data import augmented, example_of, mask_of, scene_of
-from synthscars.legion.examples_of import packed, relabelled, shuffled, unpacked
+from synthscars.legion.dataset import packed, relabelled, shuffled, unpacked
 from synthscars.release.features import to_row
 from synthscars.simulate import simulate_image
 

@@ -12,7 +12,7 @@ import torch
 
 from synthscars.legion.data import Example, augmented, example_of
 from synthscars.problems import ReleaseError
-from synthscars.records import ORIGINS
+from synthscars.records import ORIGINS, STATUSES
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -100,29 +100,25 @@ def stream_examples(release: str, canvas: int, *, revision: str | None, seed: in
         raise ReleaseError(f"{release} does not say how many images it has", fix="train without streaming")
     told, photographs = (
         rows.map(packed, fn_kwargs={"canvas": canvas}, remove_columns=rows.column_names, features=_features())
-        for rows in (annotated, everything.filter(_is_real, input_columns=["origin"]))
+        for rows in (
+            annotated.filter(answered, input_columns=["status"]),
+            everything.filter(photographed, input_columns=["origin", "image_id"]),
+        )
     )
     mixed = interleave_datasets([told, photographs], stopping_strategy="all_exhausted_without_replacement")
     return ExampleStream(mixed.shuffle(seed=seed, buffer_size=_BUFFER), count, seed=seed)
 
 
-def _is_real(origin: int) -> bool:
-    return ORIGINS[origin] == "real"
-
-
 def read_examples(
-    release: str, split: str, canvas: int, *, config: str = "default", revision: str | None = None,
-    limit: int | None = None, cache: Path | None = None,
-) -> Dataset:  # fmt: skip
-    """Load a split of a release (a folder, or `org/name` with a revision) and scale it to the canvas.
+    rows: Dataset, canvas: int, *, limit: int | None = None, cache: Path | None = None
+) -> Dataset:
+    """Rows of a release (`open_split`) scaled to the canvas.
 
-    cache: the folder that keeps what was made. Raises `ReleaseError` if there is no such split, `FormatError`
-    naming the image if a row is wrong.
+    cache: the folder that keeps what was made. Raises `FormatError` naming the image if a row is wrong.
     """
-    rows = open_split(release, split, config=config, revision=revision)
     if limit is not None and limit < len(rows):
         rows = rows.select(range(limit))
-    named = hashlib.sha256(f"{rows._fingerprint} {canvas} {split}".encode()).hexdigest()[:16]
+    named = hashlib.sha256(f"{rows._fingerprint} {canvas}".encode()).hexdigest()[:16]
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
     return rows.map(
@@ -130,11 +126,20 @@ def read_examples(
         fn_kwargs={"canvas": canvas},
         remove_columns=rows.column_names,
         features=_features(),
-        cache_file_name=str(cache / f"{split}-{named}.arrow") if cache is not None else None,
+        cache_file_name=str(cache / f"{named}.arrow") if cache is not None else None,
         writer_batch_size=100,
         keep_in_memory=cache is None,
-        desc=None,
     )
+
+
+def answered(status: int) -> bool:
+    """Whether somebody has looked for artifacts, of a value of the column `status`."""
+    return STATUSES[status] in ("annotated", "clean")
+
+
+def photographed(origin: int, image_id: str, others: frozenset[str] = frozenset()) -> bool:
+    """Whether an image is a photograph, of two columns' values, and none of the `others`."""
+    return ORIGINS[origin] == "real" and image_id not in others
 
 
 def open_split(
