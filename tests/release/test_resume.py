@@ -330,6 +330,7 @@ def test_killed_at_random_moments_a_build_shows_nothing_and_the_next_one_complet
 
 _COMMAND = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job of a shell
 from synthscars.cli import main
 from synthscars.release import filing, plan
 
