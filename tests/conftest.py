@@ -1,6 +1,7 @@
 """Settings for all tests: `HYPOTHESIS_PROFILE=thorough pytest` looks much further."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,12 @@ def shared_data() -> Path:
             "needs the real pictures: name their folder in SYNTHSCARS_SHARED, or put it beside the project"
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def one_environment() -> Iterator[None]:
+    """`Dataset.map(num_proc=...)` leaves a copy in place of `os.environ`; rich goes on reading the first."""
+    environment = os.environ
+    yield
+    if os.environ is not environment:
+        os.environ = environment  # noqa: B003 - the mapping itself was exchanged, its content is the same
