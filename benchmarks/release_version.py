@@ -8,7 +8,8 @@ pictures edited, and without 1 % of the pictures. Of each is told
     upload         bytes that a store with content-defined chunks, such as the Hugging Face Hub, does not
                    have after the first release (see `release_chunks`), as a share of all
 
-and the upload also for the same rows in other files:
+and the upload as built (every picture in a page of its own, no content-defined chunking), and for the same
+rows in other files:
 
     CDC on, CDC off    written again by pyarrow with content-defined chunking, its own lengths, and without
     CDC small          with chunks of 8 to 64 KB, so that a picture has a page of its own

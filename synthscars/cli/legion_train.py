@@ -26,9 +26,9 @@ _STAGES = {"warmup": "teaching the encoders", "language": "teaching the language
 @click.option("--sam", metavar="PATH", help="For --preset paper: a SAM as transformers saves it.")
 @click.option("--revision", help="Of a release on the Hugging Face Hub: v1.0.0, for instance.")
 @click.option(
-    "--warmup-epochs", type=click.IntRange(min=0), default=6, show_default=True, help="Of the encoders alone."
+    "--warmup-epochs", type=click.IntRange(min=0), default=12, show_default=True, help="Of both encoders."
 )
-@click.option("--epochs", type=click.IntRange(min=0), default=6, show_default=True, help="Of the whole.")
+@click.option("--epochs", type=click.IntRange(min=0), default=8, show_default=True, help="Of the whole.")
 @click.option(
     "--detection-epochs",
     type=click.IntRange(min=0),

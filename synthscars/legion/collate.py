@@ -31,7 +31,8 @@ class Collator:
         self.text = text
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Keys: those of `forward`, and `image_ids`, `artifact_ids`, `owners`, `phrase_ids`, `synthetic`."""
+        """Keys: those of `forward`, and `image_ids`, `artifact_ids`, `owners`, `phrase_ids` and `told_ids`
+        (tokens of the phrase, of phrase and explanation; 0 where there is none), `synthetic`."""
         squares = torch.from_numpy(np.stack([example["pixels"] for example in examples]))
         batch: dict[str, Any] = {
             **self.processor.pixels(squares),
@@ -53,6 +54,13 @@ class Collator:
             "subtype_labels": torch.tensor(known, dtype=torch.long),
             "artifact_ids": [example["artifact_ids"][number] for example, number in told],
             "phrase_ids": _padded([self._tokens(example["phrases"][number]) for example, number in told], 0),
+            "told_ids": _padded(
+                [
+                    self._tokens(f"{example['phrases'][number]} {example['explanations'][number]}")
+                    for example, number in told
+                ],
+                0,
+            ),
         }
 
     def _tokens(self, text: str) -> list[int]:

@@ -18,8 +18,9 @@ NAME = "dynamics.jsonl"
 class Dynamics:
     """Appends one line per artifact and step to `dynamics.jsonl`.
 
-    Fields: stage, epoch (from 0), image_id, artifact_id, mask_iou, mask_loss (Dice + cross entropy), and in
-    the language stage text_loss (mean over the tokens from the phrase to the next one) and subtype_loss.
+    Fields: stage, epoch (from 0), image_id, artifact_id; where masks are drawn mask_iou and mask_loss (Dice +
+    cross entropy); in the language stage text_loss (mean over the tokens from the phrase to the next one) and
+    subtype_loss.
     """
 
     def __init__(self, path: Path, phrase_start: int) -> None:
@@ -32,22 +33,23 @@ class Dynamics:
         epoch: int,
         batch: dict[str, Any],
         masks: Tensor | None,
-        logits: Tensor | None = None,
+        token_losses: Tensor | None = None,
         subtype_logits: Tensor | None = None,
     ) -> None:
-        """Note what one batch came to. masks: (N, size, size) logits; logits: (batch, tokens, vocabulary)."""
-        if masks is None or not len(batch["owners"]):
+        """Note what one batch came to. masks: (N, size, size) logits, if any were drawn;
+        token_losses: of every label, in reading order."""
+        if not len(batch["owners"]):
             return
+        columns: dict[str, list[float]] = {}
         with torch.no_grad():
-            wanted = batch["mask_labels"]
-            found, true = masks > 0, wanted > 0.5
-            both, either = (found & true).flatten(1).sum(1), (found | true).flatten(1).sum(1)
-            columns: dict[str, list[float]] = {
-                "mask_iou": (both / either.clamp(min=1)).tolist(),
-                "mask_loss": (dice_loss(masks, wanted) + bce_loss(masks, wanted)).tolist(),
-            }
-            if logits is not None:
-                columns["text_loss"] = self._text_losses(batch, logits)
+            if masks is not None:
+                wanted = batch["mask_labels"]
+                found, true = masks > 0, wanted > 0.5
+                both, either = (found & true).flatten(1).sum(1), (found | true).flatten(1).sum(1)
+                columns["mask_iou"] = (both / either.clamp(min=1)).tolist()
+                columns["mask_loss"] = (dice_loss(masks, wanted) + bce_loss(masks, wanted)).tolist()
+            if token_losses is not None:
+                columns["text_loss"] = self._text_losses(batch, token_losses)
             if subtype_logits is not None:
                 each = functional.cross_entropy(
                     subtype_logits.float(), batch["subtype_labels"], ignore_index=-100, reduction="none"
@@ -64,12 +66,11 @@ class Dynamics:
                 }
                 file.write(msgspec.json.encode(line) + b"\n")
 
-    def _text_losses(self, batch: dict[str, Any], logits: Tensor) -> list[float]:
+    def _text_losses(self, batch: dict[str, Any], token_losses: Tensor) -> list[float]:
         """The mean loss of each artifact's own tokens: from its `<p>` to the next, or to the end."""
         labels = batch["labels"][:, 1:]
-        losses = functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), labels.flatten(), ignore_index=-100, reduction="none"
-        ).view(labels.shape)
+        losses = torch.zeros(labels.shape, device=labels.device)
+        losses[labels >= 0] = token_losses.detach()
         found = []
         for row in range(len(labels)):
             starts = torch.nonzero(labels[row] == self.phrase_start).flatten().tolist()

@@ -25,10 +25,12 @@ from synthscars.legion.stem import ConvStem
 class LegionOutput(ModelOutput):
     """What `forward` gives. N counts the `[SEG]` tokens of the batch, in reading order.
 
-    logits: (batch, tokens, vocabulary). mask_logits: (N, mask_size, mask_size), over the padded square.
-    subtype_logits: (N, subtypes). prompts: (N, width of the prompt encoder). synthetic_logits: (batch,).
-    vision_hidden: (batch, 1 + image_tokens, width), the global encoder's, CLS first. Every loss is a
-    mean, and unweighted but for `loss`.
+    logits: (batch, tokens, vocabulary), without labels alone: with them, only what has a label is read.
+    token_losses: (tokens with a label,), cross entropy of each, in reading order. mask_logits:
+    (N, mask_size, mask_size), over the padded square. subtype_logits: (N, subtypes). prompts: (N, width of
+    the prompt encoder). synthetic_logits: (batch,). vision_hidden: (batch, 1 + image_tokens, width), the
+    global encoder's, CLS first; image_features: (batch, image_tokens, text width), what the language model is
+    given of it. Every loss but `token_losses` is a mean, and unweighted but for `loss`.
     """
 
     loss: Tensor | None = None
@@ -37,11 +39,13 @@ class LegionOutput(ModelOutput):
     bce_loss: Tensor | None = None
     subtype_loss: Tensor | None = None
     logits: Tensor | None = None
+    token_losses: Tensor | None = None
     mask_logits: Tensor | None = None
     subtype_logits: Tensor | None = None
     prompts: Tensor | None = None
     synthetic_logits: Tensor | None = None
     vision_hidden: Tensor | None = None
+    image_features: Tensor | None = None
 
 
 class LegionAnswer(NamedTuple):
@@ -87,7 +91,7 @@ class LegionForArtifactAnalysis(PreTrainedModel):
 
     def _give_stems(self) -> None:
         clip = self.llava.model.vision_tower
-        clip.embeddings.patch_embedding = ConvStem(clip.config.hidden_size, clip.config.patch_size)
+        clip.embeddings.patch_embedding = ConvStem(clip.config.hidden_size, clip.config.patch_size, 2)
         sam = self.sam.vision_encoder
         sam.patch_embed.projection = ConvStem(sam.config.hidden_size, sam.config.patch_size)
 
@@ -163,8 +167,18 @@ class LegionForArtifactAnalysis(PreTrainedModel):
             inputs_embeds=self.read(input_ids, features), attention_mask=attention_mask
         ).last_hidden_state
         output = LegionOutput(
-            logits=self.llava.lm_head(hidden), synthetic_logits=self.detect(seen), vision_hidden=seen
+            synthetic_logits=self.detect(seen),
+            vision_hidden=seen,
+            image_features=features,
         )
+        if labels is None:
+            output.logits = self.llava.lm_head(hidden)
+        else:
+            # Most tokens are patches and padding, of which nothing is to be said.
+            told = labels[:, 1:] >= 0
+            output.token_losses = nn.functional.cross_entropy(
+                self.llava.lm_head(hidden[:, :-1][told]).float(), labels[:, 1:][told], reduction="none"
+            )
         owners, places = torch.nonzero(input_ids == self.config.seg_token_id, as_tuple=True)
         asked = hidden[owners, places]
         output.prompts = self.prompt_projection(asked)
@@ -172,18 +186,14 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         if grounding_pixel_values is not None and len(owners):
             grounding = self.sam.vision_encoder(grounding_pixel_values).last_hidden_state
             output.mask_logits = self.outline(grounding, owners, output.prompts)
-        self._add_losses(output, labels, mask_labels, subtype_labels)
+        self._add_losses(output, mask_labels, subtype_labels)
         return output
 
-    def _add_losses(
-        self, output: LegionOutput, labels: Tensor | None, masks: Tensor | None, subtypes: Tensor | None
-    ) -> None:
+    def _add_losses(self, output: LegionOutput, masks: Tensor | None, subtypes: Tensor | None) -> None:
         weights = self.config
         total: list[Tensor] = []
-        if labels is not None and output.logits is not None:
-            output.text_loss = nn.functional.cross_entropy(
-                output.logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100
-            )
+        if output.token_losses is not None and len(output.token_losses):
+            output.text_loss = output.token_losses.mean()
             total.append(weights.text_weight * output.text_loss)
         if masks is not None and output.mask_logits is not None:
             output.dice_loss = dice_loss(output.mask_logits, masks).mean()

@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis, LegionOutput
 from synthscars.legion.paper import let_learn
-from synthscars.legion.warmup import Scaffold, patch_loss, patch_targets, warmup_losses
+from synthscars.legion.warmup import Scaffold, origin_loss, warmup_losses, word_loss
 
 Losses = dict[str, Tensor]
-WARMUP = {"patch": 1.0, "cell": 1.0, "origin": 0.1, "dice": 1.0, "bce": 4.0}
+WARMUP = {"word": 1.0, "cell": 1.0, "origin": 0.1, "dice": 1.0, "bce": 4.0, "place": 1.0}
 """Weights of the warm-up's losses; the paper's stand in the configuration."""
 _ALIGN = 1.0
-_PATCH = 0.3
+_WORD = 0.3
 _ORIGIN = 0.1
 
 
@@ -27,7 +27,8 @@ def learns(model: LegionForArtifactAnalysis, stage: str) -> list[nn.Module]:
     """The parts that a stage changes; all others are frozen."""
     scaffold: list[nn.Module] = [model.scaffold] if hasattr(model, "scaffold") else []
     if stage == "warmup":
-        return [model.sam, model.llava.model.vision_tower, *scaffold]
+        eyes = [model.llava.model.vision_tower, model.llava.model.multi_modal_projector]
+        return [model.sam, *eyes, model.llava.lm_head, *scaffold]
     if stage == "language":
         # The mask path stays as the warm-up left it, so that its prompts stay a fixed language to be learned.
         return [model.llava, model.prompt_projection, model.subtype_head]
@@ -42,6 +43,13 @@ def freeze_but(model: LegionForArtifactAnalysis, stage: str) -> None:
     model.requires_grad_(False)
     for part in learns(model, stage):
         part.requires_grad_(True)
+
+
+def rest(model: LegionForArtifactAnalysis) -> None:
+    """Keep the frozen parts from noting what they see: batch normalisation does so without learning."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            module.eval()
 
 
 def warmup_step(
@@ -59,29 +67,28 @@ def language_step(
     """The paper's losses, and after a warm-up three that keep hold of what it taught.
 
     `align` pulls the prompt of each `[SEG]` to the one that the phrase itself gives, which the frozen mask
-    path understands; `patch` and `origin` keep the global encoder from forgetting.
+    path understands; `word` and `origin` keep the global encoder from forgetting.
     """
-    output = model(**{name: batch[name] for name in _INPUTS if name in batch})
+    warmed = hasattr(model, "scaffold")
+    # The masks of a frozen mask path teach nothing that `align` does not teach at a fraction of the time.
+    left_out = {"grounding_pixel_values"} if warmed else set()
+    output = model(**{name: batch[name] for name in _INPUTS if name in batch and name not in left_out})
     losses = {
         name: getattr(output, f"{name}_loss")
         for name in ("text", "dice", "bce", "subtype")
         if getattr(output, f"{name}_loss") is not None
     }
     total = output.loss if output.loss is not None else torch.zeros(())
-    if not hasattr(model, "scaffold"):
+    if not warmed:
         return total, losses, output
     scaffold = _scaffold(model)
     if len(batch["owners"]):
         wanted = scaffold.prompts(batch["phrase_ids"]).detach()
         losses["align"] = functional.mse_loss(output.prompts, wanted)
         total = total + _ALIGN * losses["align"]
-    seen = output.vision_hidden
-    side = round((seen.shape[1] - 1) ** 0.5)
-    losses["patch"] = patch_loss(scaffold.patches(seen[:, 1:]), patch_targets(batch, model.config, side))
-    losses["origin"] = functional.binary_cross_entropy_with_logits(
-        scaffold.origin(seen[:, 0]).squeeze(-1), batch["synthetic"]
-    )
-    return total + _PATCH * losses["patch"] + _ORIGIN * losses["origin"], losses, output
+    losses["word"] = word_loss(model, output.image_features, batch)
+    losses["origin"] = origin_loss(scaffold, output.vision_hidden, batch)
+    return total + _WORD * losses["word"] + _ORIGIN * losses["origin"], losses, output
 
 
 _INPUTS = (

@@ -23,7 +23,7 @@ from synthscars.legion.epoch_report import answered
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
-from synthscars.legion.stages import freeze_but, language_step, warmup_step
+from synthscars.legion.stages import freeze_but, language_step, rest, warmup_step
 
 LOG = "training.jsonl"
 _WEIGHTS = "model.safetensors"
@@ -88,7 +88,7 @@ def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArgument
         max_grad_norm=1.0,
         seed=settings.seed,
         data_seed=settings.seed,
-        bf16=accelerated and torch.cuda.is_bf16_supported(),
+        bf16=torch.cuda.is_bf16_supported() if accelerated else _cpu_has_bf16(),
         fp16=accelerated and not torch.cuda.is_bf16_supported(),
         use_cpu=not accelerated,
         save_strategy="epoch",
@@ -103,6 +103,11 @@ def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArgument
         accelerator_config={"dispatch_batches": False},
         disable_tqdm=True,
     )
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies matrices of bfloat16 itself, which makes convolutions five times faster."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 class StageTrainer(Trainer):
@@ -128,12 +133,15 @@ class StageTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_args: Any, **_kwargs: Any) -> Tensor:
         """The loss of one batch."""
         epoch = int(self.state.epoch or 0)
+        rest(model)
         if self.run.stage == "warmup":
-            total, losses, masks = warmup_step(model, inputs)
+            # It calls the parts, and only `forward` is in mixed precision by itself.
+            with self.accelerator.autocast():
+                total, losses, masks = warmup_step(model, inputs)
             self.dynamics.note("warmup", epoch, inputs, masks)
         else:
             total, losses, output = language_step(model, inputs)
-            found = (output.mask_logits, output.logits, output.subtype_logits)
+            found = (output.mask_logits, output.token_losses, output.subtype_logits)
             self.dynamics.note(self.run.stage, epoch, inputs, *found)
         for name, loss in losses.items():
             self.losses.setdefault(name, []).append(float(loss.detach().mean()))

@@ -1,8 +1,8 @@
 """Stands in for pretraining, which the published model takes from CLIP and SAM.
 
 From scratch, joint training stalls: the masks become the union of all regions. So both encoders learn to see
-first, with heads that are thrown away: the mask path from the words of each phrase, the global encoder from
-what its patches show.
+first: the mask path from the words of each phrase, the global encoder to tell, patch by patch and in the
+language model's own words, what is said about the place. The other heads are thrown away.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 class Scaffold(nn.Module):
     """The heads that are thrown away, and nothing else.
 
-    `words`, `prompt`: the words of a phrase, whatever their order, to a sparse prompt. `patches`: the subtype
-    that each patch of the global encoder shows, or none; `cells`: the same of the grounding encoder.
-    `origin`: generated or photographed, from CLS.
+    `words`, `prompt`: the words of a phrase, whatever their order, to a sparse prompt; `key`: and to what the
+    grounding encoder is to look like where the phrase is. `cells`: the subtype
+    that each cell of a mask shows, or none, from the grounding encoder. `origin`: generated or photographed,
+    from CLS.
     """
 
     def __init__(self, config: LegionConfig) -> None:
@@ -33,9 +34,19 @@ class Scaffold(nn.Module):
         vocabulary = config.llava_config.text_config.vocab_size  # type: ignore[union-attr]
         self.words = nn.EmbeddingBag(vocabulary, prompt, mode="mean", padding_idx=0)
         self.prompt = nn.Sequential(nn.Linear(prompt, prompt), nn.ReLU(), nn.Linear(prompt, prompt))
-        self.patches = nn.Linear(seen, len(config.subtypes or {}) + 1)
-        self.cells = nn.Linear(prompt, len(config.subtypes or {}) + 1)
+        self.key = nn.Linear(prompt, prompt)
+        self.cells = nn.Sequential(
+            nn.Conv2d(prompt, 16 * (len(config.subtypes or {}) + 1), 1), nn.PixelShuffle(4)
+        )
         self.origin = nn.Linear(seen, 1)
+        # Most cells show nothing, which need not be learned (Lin et al. 2017, RetinaNet).
+        with torch.no_grad():
+            self.cells[0].bias[:16] += 4.0  # type: ignore[index,union-attr]
+
+    def places(self, prompts: Tensor, grounding: Tensor, owners: Tensor) -> Tensor:
+        """(N, h, w) logits: how much each cell of the images `owners` is like the prompted phrase."""
+        width = prompts.shape[-1]
+        return torch.einsum("nc,nchw->nhw", self.key(prompts), grounding[owners]) / width**0.5 - 3
 
     def prompts(self, phrase_ids: Tensor) -> Tensor:
         """(N, prompt width) sparse prompts from (N, tokens) ids, 0 where there is none."""
@@ -46,33 +57,54 @@ class Scaffold(nn.Module):
 def fresh_weights(model: LegionForArtifactAnalysis, seed: int) -> None:
     """Initialise SAM as torch does, for its own start is made for its checkpoint."""
     torch.manual_seed(seed)
+    stem = set(model.sam.vision_encoder.patch_embed.modules())
     for module in model.sam.modules():
-        if module is not model.sam and hasattr(module, "reset_parameters"):
+        if module is not model.sam and module not in stem and hasattr(module, "reset_parameters"):
             module.reset_parameters()
+    for module in model.sam.mask_decoder.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            # From the small start of torch the masks stay the mean of all for hundreds of steps.
+            nn.init.normal_(module.weight, std=(2 / module.in_channels) ** 0.5)
     positions = model.sam.vision_encoder.pos_embed
     if positions is not None:
         nn.init.normal_(positions, std=0.02)
 
 
-def patch_targets(batch: dict[str, Any], config: LegionConfig, side: int) -> Tensor:
-    """What each of side x side patches shows: (batch, patches, 1 + subtypes), shares that add up to 1.
+def shown(batch: dict[str, Any], classes: Tensor, side: int) -> Tensor:
+    """What each of side x side patches shows: (batch, patches, C), shares that add up to 1.
 
-    The first class is "nothing wrong"; regions of unknown subtype are shared out over all.
+    classes: (N, C), what each region is, as shares that add up to 1; class 0 is "nothing wrong".
     """
     images = len(batch["synthetic"])
-    count = len(config.subtypes or {})
-    shares = torch.zeros(images, 1 + count, side, side)
+    shares = classes.new_zeros(images, side * side, classes.shape[1])
+    covered = classes.new_zeros(images, side * side, 1)
     if len(batch["owners"]):
-        cells = functional.interpolate(batch["mask_labels"][:, None], size=(side, side), mode="area")[:, 0]
-        known = batch["subtype_labels"] >= 0
-        index = batch["subtype_labels"].clamp(min=0) + 1
-        shares.index_put_((batch["owners"][known], index[known]), cells[known], accumulate=True)
-        for owner, cell in zip(batch["owners"][~known], cells[~known], strict=True):
-            shares[owner, 1:] += cell / count
-    covered = shares.sum(1, keepdim=True)
+        cells = functional.interpolate(batch["mask_labels"][:, None], size=(side, side), mode="area")
+        cells = cells.flatten(1)[:, :, None]
+        shares.index_add_(0, batch["owners"], cells * classes[:, None])
+        covered.index_add_(0, batch["owners"], cells)
     shares = shares / covered.clamp(min=1)
-    shares[:, :1] = 1 - covered.clamp(max=1)
-    return shares.flatten(2).transpose(1, 2)
+    shares[..., :1] = 1 - covered.clamp(max=1)
+    return shares
+
+
+def subtype_classes(batch: dict[str, Any], count: int) -> Tensor:
+    """(N, 1 + count): the subtype of each region, or equal shares of all where it is unknown."""
+    labels = batch["subtype_labels"]
+    known = functional.one_hot(labels.clamp(min=0) + 1, 1 + count).float()
+    unknown = known.new_full((1 + count,), 1 / max(count, 1))
+    unknown[0] = 0
+    return torch.where((labels >= 0)[:, None], known, unknown)
+
+
+def word_classes(batch: dict[str, Any], vocabulary: int) -> Tensor:
+    """(N, vocabulary): the words that are said about each region, in equal shares. Token 0 is no word."""
+    ids = batch["told_ids"]
+    bag = torch.zeros(len(ids), vocabulary, device=ids.device)
+    if len(ids):
+        bag.scatter_(1, ids, 1.0)
+    bag[:, 0] = 0
+    return bag / bag.sum(1, keepdim=True).clamp(min=1)
 
 
 def patch_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -82,26 +114,48 @@ def patch_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return (each * weight).sum() / weight.sum()
 
 
+def word_loss(model: LegionForArtifactAnalysis, features: Tensor, batch: dict[str, Any]) -> Tensor:
+    """What is said about each place, read from what the language model is given of it.
+
+    features: (batch, patches, text width). Read by the language model's own embedding, so that it finds words
+    in the image, and has to put them in order only.
+    """
+    logits = model.llava.lm_head(features)
+    side = round(features.shape[1] ** 0.5)
+    return patch_loss(logits, shown(batch, word_classes(batch, logits.shape[-1]), side))
+
+
+def origin_loss(scaffold: Scaffold, seen: Tensor, batch: dict[str, Any]) -> Tensor:
+    """Generated or photographed, from the CLS of (batch, 1 + patches, width)."""
+    return functional.binary_cross_entropy_with_logits(
+        scaffold.origin(seen[:, 0]).squeeze(-1), batch["synthetic"]
+    )
+
+
 def warmup_losses(
     model: LegionForArtifactAnalysis, scaffold: Scaffold, batch: dict[str, Any]
 ) -> tuple[dict[str, Tensor], Tensor | None]:
     """The losses of one batch by name (`dice`, `bce`: (N,), others scalar; unweighted), and mask logits."""
     masks = None
-    seen = model.llava.model.vision_tower(batch["pixel_values"]).last_hidden_state
+    features, seen = model.look(batch["pixel_values"])
     grounding = model.sam.vision_encoder(batch["grounding_pixel_values"]).last_hidden_state
-    side = round((seen.shape[1] - 1) ** 0.5)
+    subtypes = subtype_classes(batch, len(model.config.subtypes or {}))
     losses = {
-        "patch": patch_loss(scaffold.patches(seen[:, 1:]), patch_targets(batch, model.config, side)),
+        "word": word_loss(model, features, batch),
         "cell": patch_loss(
-            scaffold.cells(grounding.flatten(2).transpose(1, 2)),
-            patch_targets(batch, model.config, grounding.shape[-1]),
+            scaffold.cells(grounding).flatten(2).transpose(1, 2),
+            shown(batch, subtypes, model.config.mask_size),
         ),
-        "origin": functional.binary_cross_entropy_with_logits(
-            scaffold.origin(seen[:, 0]).squeeze(-1), batch["synthetic"]
-        ),
+        "origin": origin_loss(scaffold, seen, batch),
     }
     if len(batch["owners"]):
-        masks = model.outline(grounding, batch["owners"], scaffold.prompts(batch["phrase_ids"]))
+        prompts = scaffold.prompts(batch["phrase_ids"])
+        masks = model.outline(grounding, batch["owners"], prompts)
         losses["dice"] = dice_loss(masks, batch["mask_labels"])
         losses["bce"] = bce_loss(masks, batch["mask_labels"])
+        # Without the detour of the mask decoder, which has to learn as well.
+        places = scaffold.places(prompts, grounding, batch["owners"])
+        size = places.shape[1:]
+        cells = functional.interpolate(batch["mask_labels"][:, None], size=size, mode="area")[:, 0]
+        losses["place"] = dice_loss(places, cells) + 4 * bce_loss(places, cells)
     return losses, masks

@@ -17,8 +17,8 @@ from synthscars.simulate.stage import Spot, Stage, polygon_of
 from synthscars.simulate.styles import PATTERNS, comic, melted, pattern, pixel_art, sketch
 
 OVERLAYS = ("melt", "blotch", "texture", "sketch", "pixels", "comic", "noise", "smear")
-SMALLEST = 1000.0
-"""The least area of an artifact in square pixels: 16 x 16 pixels if the picture is scaled to 256."""
+SMALLEST = 1300.0
+"""The least area of an artifact in square pixels: 16 x 16 pixels and more if the picture is scaled to 256."""
 _LARGE = ("sketch", "pixels", "comic", "texture")
 _VISIBLE = {
     "melt": 0.4,

@@ -25,7 +25,7 @@ from synthscars.simulate.traces import camera_traces, generator_traces
 SOURCE = "synthscars simulate"
 LICENSE = "CC0-1.0"
 RATER = "truth"
-NARROWEST = 19.0
+NARROWEST = 20.0
 """The least width of an artifact in pixels (of the narrowest box around it, in any direction)."""
 LARGEST = 0.12
 """The largest share of the picture that one artifact may cover."""
@@ -155,7 +155,7 @@ def _draw(seed: int, index: int, plan: Plan, *, plant: bool, photograph: bool = 
     toward = (-0.75 if light == "left" else 0.75, -0.66)
     stage = Stage(Canvas(*plan.size, toward, int(rng.integers(2**31))), rng, plan.faults, plant, light)
     # The frame: the whole scene or a part of it.
-    closer = max(1.0, between(rng, 0.86, 1.3))
+    closer = max(1.0, between(rng, 0.9, 1.45))
     at = (between(rng, 0.1, 0.9) * plan.size[0], between(rng, 0.2, 0.9) * plan.size[1])
     with stage.canvas.zoomed(*at, closer):
         plan.scene.draw(stage)
@@ -229,7 +229,9 @@ def _artifacts(drawing: Drawing, rng: np.random.Generator) -> tuple[Artifact, ..
         "away": "right" if stage.light_from == "left" else "left",
     }
     found: list[Artifact] = []
-    for number, (mark, region) in enumerate(zip(stage.marks, drawing.regions, strict=True)):
+    # From left to right, as people go through a picture, so that a model can know what comes next.
+    shown = sorted(zip(stage.marks, drawing.regions, strict=True), key=lambda pair: pair[1].centroid.x)
+    for number, (mark, region) in enumerate(shown):
         taken = {artifact.phrase for artifact in found}
         phrase, explanation = describe(mark.fault, {**light, **mark.words}, rng, taken)
         wording = wording_of(mark.fault)

@@ -20,7 +20,7 @@ from synthscars.simulate.shapes import pick
 from synthscars.simulate.stage import Stage
 from synthscars.simulate.texts import wording_of
 
-SIZES = ((512, 512), (768, 512))
+SIZES = ((512, 512), (640, 512))
 CLEAN = 0.2
 """Share of images without an artifact."""
 _COUNTS = (0.36, 0.34, 0.2, 0.1)

@@ -11,7 +11,9 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionProcessor
 from synthscars.legion.losses import bce_loss, dice_loss
-from synthscars.legion.warmup import Scaffold, fresh_weights, patch_targets
+from synthscars.legion.stages import freeze_but, rest
+from synthscars.legion.stem import ConvStem
+from synthscars.legion.warmup import Scaffold, fresh_weights, shown, subtype_classes, word_classes
 
 
 @pytest.fixture(scope="module")
@@ -184,14 +186,63 @@ def test_patches_are_told_what_they_show(model: LegionForArtifactAnalysis) -> No
         "mask_labels": masks,
         "subtype_labels": torch.tensor([3, -100]),
     }
-    shown = patch_targets(batch, model.config, 2)
     count = len(model.config.subtypes or {})
-    assert shown.shape == (2, 4, count + 1)
-    torch.testing.assert_close(shown.sum(-1), torch.ones(2, 4))
-    assert shown[0, 0, 4] == 1
-    assert (shown[0, 1:, 0] == 1).all()
+    told = shown(batch, subtype_classes(batch, count), 2)
+    assert told.shape == (2, 4, count + 1)
+    torch.testing.assert_close(told.sum(-1), torch.ones(2, 4))
+    assert told[0, 0, 4] == 1
+    assert (told[0, 1:, 0] == 1).all()
     # A region of unknown subtype is shared out.
-    torch.testing.assert_close(shown[1, 2, 1:], torch.full((count,), 1 / count))
+    torch.testing.assert_close(told[1, 2, 1:], torch.full((count,), 1 / count))
+
+
+def test_patches_are_told_the_words_about_them(model: LegionForArtifactAnalysis) -> None:
+    size = model.config.mask_size
+    masks = torch.zeros(2, size, size)
+    masks[:, :, : size // 2] = 1
+    batch = {
+        "synthetic": torch.ones(1),
+        "owners": torch.tensor([0, 0]),
+        "mask_labels": masks,
+        "told_ids": torch.tensor([[7, 8, 7, 0], [8, 9, 10, 11]]),
+    }
+    told = shown(batch, word_classes(batch, 12), 2)[0]
+    # Two regions on one place share it; a word that is said twice counts once; token 0 is no word.
+    torch.testing.assert_close(told[0, 7:], torch.tensor([0.25, 0.375, 0.125, 0.125, 0.125]))
+    assert told[1, 0] == 1
+    torch.testing.assert_close(told.sum(-1), torch.ones(4))
+
+
+def test_a_batch_without_any_answer_teaches_no_words(model: LegionForArtifactAnalysis) -> None:
+    asked = inputs(model)
+    output = model(**asked, labels=torch.full_like(asked["input_ids"], -100))
+    assert output.text_loss is None
+
+
+@pytest.mark.parametrize("patch", [4, 8, 16])
+def test_a_stem_halves_down_to_a_patch(patch: int) -> None:
+    stem = ConvStem(64, patch, blocks=1)
+    assert stem(torch.zeros(2, 3, 64, 64)).shape == (2, 64, 64 // patch, 64 // patch)
+
+
+@pytest.mark.parametrize("patch", [2, 6])
+def test_a_stem_of_another_patch_is_refused(patch: int) -> None:
+    with pytest.raises(ValueError, match=str(patch)):
+        ConvStem(64, patch)
+
+
+def test_what_is_frozen_notes_nothing_of_what_it_sees(folder: Path) -> None:
+    model = LegionForArtifactAnalysis.from_pretrained(folder)
+    model.scaffold = Scaffold(model.config)
+    freeze_but(model, "language")
+    model.train()
+    rest(model)
+    before = {name: value.clone() for name, value in model.sam.named_buffers()}
+    eyes = {name: value.clone() for name, value in model.llava.named_buffers() if "running" in name}
+    model(**inputs(model))
+    assert all(torch.equal(value, before[name]) for name, value in model.sam.named_buffers())
+    now = dict(model.llava.named_buffers())
+    assert any(not torch.equal(now[name], value) for name, value in eyes.items())
 
 
 def test_the_scaffold_reads_a_phrase_whatever_its_padding(model: LegionForArtifactAnalysis) -> None:

@@ -52,9 +52,9 @@ def test_no_masks_are_no_masks_of_the_image_s_size() -> None:
 
 def test_both_encoders_see_the_same_square(processor: LegionProcessor) -> None:
     batch = processor([Image.new("RGB", (300, 200), "red"), Image.new("L", (20, 90), 9)])
-    assert batch["pixel_values"].shape == (2, 3, 256, 256)
+    assert batch["pixel_values"].shape == (2, 3, 192, 192)
     assert batch["grounding_pixel_values"].shape == (2, 3, 192, 192)
-    assert (batch["input_ids"] == 3).sum(1).tolist() == [256, 256]
+    assert (batch["input_ids"] == 3).sum(1).tolist() == [144, 144]
 
 
 def test_a_processor_that_was_saved_asks_the_same(processor: LegionProcessor, tmp_path: object) -> None:

@@ -65,7 +65,7 @@ def test_all_kinds_occur_within_24_images() -> None:
     assert {record.content_type for record in records} == set(load_taxonomy().content_type_ids)
     assert {artifact.category for artifact in artifacts} == set(load_taxonomy().category_ids)
     assert {artifact.subtype for artifact in artifacts} == set(load_taxonomy().subtype_ids)
-    assert {(record.width, record.height) for record in records} == {(512, 512), (768, 512)}
+    assert {(record.width, record.height) for record in records} == {(512, 512), (640, 512)}
     assert {len(record.artifacts) for record in records} >= {0, 1, 2, 3}
     assert {record.file_name.rsplit(".")[-1] for record in records} == {"png", "jpg"}
 
