@@ -88,8 +88,8 @@ class LegionConfig(PreTrainedConfig):
             )
         if name == "small":
             return cls(
-                llava_config=_llava(vocab_size, image=256, patch=16, vision=(256, 8), text=(384, 8)),
-                sam_config=_sam(image=256, patch=8, vision=(256, 8), prompt=128),
+                llava_config=_llava(vocab_size, image=256, patch=16, vision=(256, 4), text=(384, 8)),
+                sam_config=_sam(image=256, patch=8, vision=(256, 4), prompt=128),
                 instruction=SHORT_INSTRUCTION,
                 conv_stem=True,
             )

@@ -18,7 +18,7 @@ from synthscars.simulate.styles import PATTERNS, comic, melted, pattern, pixel_a
 
 OVERLAYS = ("melt", "blotch", "texture", "sketch", "pixels", "comic", "noise", "smear")
 SMALLEST = 1300.0
-"""The least area of an artifact in square pixels: 16 x 16 pixels and more if the picture is scaled to 256."""
+"""The least area of an artifact in square pixels: 18 x 18 pixels if a square picture is scaled to 256."""
 _LARGE = ("sketch", "pixels", "comic", "texture")
 _VISIBLE = {
     "melt": 0.4,

@@ -94,11 +94,12 @@ def test_a_written_answer_asks_for_the_masks_that_reading_it_asks_for(
     """Generation with a cache, one token at a time, against one pass over question and answer."""
     asked = inputs(model)
     seg = model.config.seg_token_id
-    # An untrained model writes no [SEG] by itself: forbid all but three tokens.
-    allowed = [seg, 30, 31]
-    written = model.answer(
-        **asked, max_new_tokens=9, prefix_allowed_tokens_fn=lambda *_: allowed, repetition_penalty=3.0
-    )
+
+    def allowed(_image: int, written: torch.Tensor) -> list[int]:
+        # An untrained model writes no [SEG] by itself.
+        return [seg] if len(written) % 3 == 2 else [30, 31]
+
+    written = model.answer(**asked, max_new_tokens=9, prefix_allowed_tokens_fn=allowed)
     assert (written.sequences == seg).any()
     whole = {**asked, "input_ids": torch.cat([asked["input_ids"], written.sequences[:, :-1]], dim=1)}
     with torch.no_grad():

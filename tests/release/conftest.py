@@ -2,9 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from hub import Hub
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -28,3 +33,16 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def release(sound: Path, tmp_path: Path) -> Path:
     """A copy of it that may be changed."""
     return Path(shutil.copytree(sound, tmp_path / "1.0.0"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
+    """A running Hub with the dataset `org/scars`, and no waiting between attempts."""
+    from hub import running_hub
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with running_hub(tmp_path / "hub") as running:
+        running.create("org/scars")
+        yield running

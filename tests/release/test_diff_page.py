@@ -4,11 +4,11 @@ import base64
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pages import Page
 from PIL import Image
 from releasing import add_records, changed, noise_png, replace_records, sample_record
 
@@ -51,22 +51,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def run(workspace: Workspace, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["release", "diff", *arguments, "--workspace", str(workspace.root)])
-
-
-class Page(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import io
 import json
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from pages import Page
 from PIL import Image
 from releasing import add_records, changed, noise_png, replace_records
 
@@ -56,22 +56,6 @@ def run(workspace: Workspace, *arguments: str, terminal: bool = False) -> Result
     return CliRunner().invoke(
         main, ["release", "card", *arguments, "--workspace", str(workspace.root)], env=environment
     )
-
-
-class Page(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import pytest
 from click.testing import CliRunner
-from hub import WRITER, Hub, contents, running_hub, two_releases
+from hub import WRITER, Hub, contents, two_releases
 
 from synthscars.cli import main
 from synthscars.problems import Problems, ReleaseError
@@ -31,16 +31,6 @@ def here(releases: tuple[Path, Path], tmp_path: Path) -> Path:
         shutil.copytree(folder, tmp_path / "here" / folder.name)
     say(tmp_path / "here", "1.0.0", use="1.1.0")
     return tmp_path / "here"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    with running_hub(tmp_path / "hub") as running:
-        running.create(REPO)
-        yield running
 
 
 @pytest.fixture(params=["folder", "bucket", "hub"])

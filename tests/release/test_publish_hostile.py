@@ -13,7 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from hub import WRITER, Fault, Hub, contents, running_hub, two_releases
+from hub import WRITER, Fault, Hub, contents, two_releases
 
 from synthscars.problems import Problems, ReleaseError, UsageError
 from synthscars.release.publish import (
@@ -54,16 +54,6 @@ def memory() -> Iterator[Any]:
     found.store.clear()
     yield found
     found.store.clear()
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    with running_hub(tmp_path / "hub") as running:
-        running.create(REPO)
-        yield running
 
 
 def publish(folder: Path, target: object, problems: Problems | None = None, **options: Any) -> PublishReport:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub import READER, WRITER, Fault, Hub, contents, large_files, running_hub, two_releases
+from hub import READER, WRITER, Fault, Hub, contents, large_files, two_releases
 from releasing import mark_verified
 
 from synthscars.problems import Problems, ReleaseError, UsageError
@@ -23,16 +23,6 @@ REPO = "org/scars"
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return two_releases(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    with running_hub(tmp_path / "hub") as running:
-        running.create(REPO)
-        yield running
 
 
 def publish(hub: Hub, folder: Path, problems: Problems | None = None, **options: Any) -> PublishReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub import READER, WRITER, Fault, Hub, contents, large_files, running_hub
+from hub import READER, WRITER, Fault, Hub, contents, large_files
 from releasing import (
     add_records,
     changed,
@@ -28,16 +28,6 @@ from synthscars.release.publish.send import Options
 from synthscars.workspace import Workspace
 
 REPO = "org/scars"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    with running_hub(tmp_path / "hub") as running:
-        running.create(REPO)
-        yield running
 
 
 def publish(hub: Hub, folder: Path, **options: Any) -> int:

@@ -3,12 +3,12 @@
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from pages import Page
 from planting import codes
 from verifying import answers, blind, knows, nearly, silent, toy, toy_release, toys
 
@@ -142,22 +142,6 @@ def test_plans_that_contradict_themselves_are_refused(release: Path) -> None:
 
 
 # The page
-
-
-class Page(HTMLParser):
-    """Everything on a page that a reader or a browser would act on."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture(scope="module")
