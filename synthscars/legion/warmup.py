@@ -35,13 +35,11 @@ class Scaffold(nn.Module):
         self.words = nn.EmbeddingBag(vocabulary, prompt, mode="mean", padding_idx=0)
         self.prompt = nn.Sequential(nn.Linear(prompt, prompt), nn.ReLU(), nn.Linear(prompt, prompt))
         self.key = nn.Linear(prompt, prompt)
-        self.cells = nn.Sequential(
-            nn.Conv2d(prompt, 16 * (len(config.subtypes or {}) + 1), 1), nn.PixelShuffle(4)
-        )
-        self.origin = nn.Linear(seen, 1)
+        cells = nn.Conv2d(prompt, 16 * (len(config.subtypes or {}) + 1), 1)
         # Most cells show nothing, which need not be learned (Lin et al. 2017, RetinaNet).
-        with torch.no_grad():
-            self.cells[0].bias[:16] += 4.0  # type: ignore[index,union-attr]
+        nn.init.constant_(cells.bias[:16], 4.0)  # type: ignore[index]
+        self.cells = nn.Sequential(cells, nn.PixelShuffle(4))
+        self.origin = nn.Linear(seen, 1)
 
     def places(self, prompts: Tensor, grounding: Tensor, owners: Tensor) -> Tensor:
         """(N, h, w) logits: how much each cell of the images `owners` is like the prompted phrase."""
