@@ -9,7 +9,11 @@ import click
 
 from synthscars.cli.common import json_option, output, print_json, stages, workspace_folder_option
 
-_STAGES = {"warmup": "teaching the encoders", "language": "teaching the language model"}
+_STAGES = {
+    "warmup": "teaching the mask path",
+    "words": "teaching the global encoder",
+    "language": "teaching the language model",
+}
 
 
 @click.command()
@@ -26,7 +30,11 @@ _STAGES = {"warmup": "teaching the encoders", "language": "teaching the language
 @click.option("--sam", metavar="PATH", help="For --preset paper: a SAM as transformers saves it.")
 @click.option("--revision", help="Of a release on the Hugging Face Hub: v1.0.0, for instance.")
 @click.option(
-    "--warmup-epochs", type=click.IntRange(min=0), default=12, show_default=True, help="Of both encoders."
+    "--warmup-epochs",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    help="Of the mask path; a quarter as many of the other encoder.",
 )
 @click.option("--epochs", type=click.IntRange(min=0), default=8, show_default=True, help="Of the whole.")
 @click.option(
@@ -37,7 +45,7 @@ _STAGES = {"warmup": "teaching the encoders", "language": "teaching the language
     help="Of the head that tells photographs from generated images.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Images a step.")
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Of the first two stages.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Of all but detection.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
 )

@@ -26,6 +26,14 @@ _SAM = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _GREY = 124
 
 
+def from_clip_to_sam() -> tuple[list[float], list[float]]:
+    """Scale and shift, one each channel, that turn CLIP's normalised pixels into SAM's."""
+    (clip, clip_scale), (sam, sam_scale) = _CLIP, _SAM
+    scale = [one / other for one, other in zip(clip_scale, sam_scale, strict=True)]
+    shift = [(one - other) / each for one, other, each in zip(clip, sam, sam_scale, strict=True)]
+    return scale, shift
+
+
 class LegionProcessor(ProcessorMixin):
     """Images and questions to tensors. `canvas` is the side, in pixels, of the square that is cut to both."""
 

@@ -14,11 +14,12 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One training run. The same settings and the same release give the same weights on the same machine.
 
     preset: see `LegionConfig.preset`; `paper` is built from checkpoints, whose folders or Hub ids are `llava`
-    and `sam`, has no warm-up, and the paper's learning rate is 1e-4. warmup_epochs: of both encoders alone
-    (`synthscars.legion.warmup`); epochs: of the whole, the paper's first stage; detection_epochs: of the
-    detection head alone, its second. learning_rate: of the first two, each with a cosine schedule. streaming:
-    rows as they come, for releases that do not fit on the disk. shuffle_labels: every image learns the labels
-    of another one, for `verify`. max_images: of the train split. show: validation images that are answered
+    and `sam`, has no warm-up, and the paper's learning rate is 1e-4. warmup_epochs: of the mask path
+    alone, and after it a quarter as many of the global encoder (`synthscars.legion.warmup`); epochs: of the
+    language model too, the paper's first stage; detection_epochs: of the detection head alone, its second.
+    learning_rate: of all but that one, each stage with a cosine schedule. streaming: rows as they come, for
+    releases that do not fit on the disk. shuffle_labels: every image learns the labels of another one, for
+    `verify`. max_images: of the train split. show: validation images that are answered
     after every epoch. device: `cpu`, where there is a GPU that is not to be used.
     """
 
@@ -38,6 +39,14 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_images: int | None = None
     show: int = 48
     device: str | None = None
+
+    def stages(self) -> dict[str, int]:
+        """The epochs of each stage but the last, in their order."""
+        return {
+            "warmup": self.warmup_epochs,
+            "words": -(-self.warmup_epochs // 4),
+            "language": self.epochs,
+        }
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for what cannot be trained."""

@@ -1,6 +1,7 @@
 """The stages of a training run: which parts learn, and from which losses.
 
-`warmup` stands in for the pretrained encoders; `language` is the paper's first stage, `detection` its second.
+`warmup` and `words` stand in for the pretrained encoders; `language` is the paper's first stage, `detection`
+its second.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from synthscars.legion.paper import let_learn
 from synthscars.legion.warmup import Scaffold, origin_loss, warmup_losses, word_loss
 
 Losses = dict[str, Tensor]
-WARMUP = {"word": 1.0, "cell": 1.0, "origin": 0.1, "dice": 1.0, "bce": 4.0, "place": 1.0}
+WARMUP = {"cell": 1.0, "dice": 1.0, "bce": 4.0, "place": 1.0}
 """Weights of the warm-up's losses; the paper's stand in the configuration."""
 _ALIGN = 1.0
 _WORD = 0.3
@@ -27,8 +28,10 @@ def learns(model: LegionForArtifactAnalysis, stage: str) -> list[nn.Module]:
     """The parts that a stage changes; all others are frozen."""
     scaffold: list[nn.Module] = [model.scaffold] if hasattr(model, "scaffold") else []
     if stage == "warmup":
+        return [model.sam, *scaffold]
+    if stage == "words":
         eyes = [model.llava.model.vision_tower, model.llava.model.multi_modal_projector]
-        return [model.sam, *eyes, model.llava.lm_head, *scaffold]
+        return [*eyes, model.llava.lm_head, *scaffold]
     if stage == "language":
         # The mask path stays as the warm-up left it, so that its prompts stay a fixed language to be learned.
         return [model.llava, model.prompt_projection, model.subtype_head]
@@ -61,10 +64,20 @@ def warmup_step(
     return total, losses, masks
 
 
+def words_step(model: LegionForArtifactAnalysis, batch: dict[str, Any]) -> tuple[Tensor, Losses]:
+    """Loss and its parts of one batch."""
+    features, seen = model.look(batch["pixel_values"])
+    losses = {
+        "word": word_loss(model, features, batch),
+        "origin": origin_loss(_scaffold(model), seen, batch),
+    }
+    return losses["word"] + _ORIGIN * losses["origin"], losses
+
+
 def language_step(
     model: LegionForArtifactAnalysis, batch: dict[str, Any]
 ) -> tuple[Tensor, Losses, LegionOutput]:
-    """The paper's losses, and after a warm-up three that keep hold of what it taught.
+    """The paper's losses, and after a warm-up three that keep hold of what was taught.
 
     `align` pulls the prompt of each `[SEG]` to the one that the phrase itself gives, which the frozen mask
     path understands; `word` and `origin` keep the global encoder from forgetting.

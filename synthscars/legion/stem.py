@@ -8,6 +8,7 @@ al. 2016). For presets that are trained from scratch; checkpoints of CLIP and SA
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,17 +37,8 @@ class ConvStem(nn.Module):
                 layers += [_Block(after) for _ in range(blocks)]
             before = after
         self.layers = nn.Sequential(*layers, nn.BatchNorm2d(width))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """As for residual networks: signals keep their size, and every block begins as nothing."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        for module in self.modules():
-            if isinstance(module, _Block):
-                nn.init.zeros_(module.second.weight)
+        self.width = width
+        reset(self)
 
     @property
     def weight(self) -> Tensor:
@@ -59,6 +51,52 @@ class ConvStem(nn.Module):
         # Convolutions on CPUs are faster so by a third.
         found: Tensor = self.layers(pixels.contiguous(memory_format=torch.channels_last))
         return found
+
+
+class Deeper(nn.Module):
+    """Patches twice as large as those of a stem that belongs to another encoder.
+
+    Both encoders see the same square, and what one learns of edges, textures and things serves the other too.
+    scale, shift: from this encoder's normalised pixels to those that the stem wants, one each channel.
+    """
+
+    def __init__(self, stem: ConvStem, width: int, scale: Sequence[float], shift: Sequence[float]) -> None:
+        super().__init__()
+        self._stem = (stem,)  # in a tuple it is no part of this module, and is saved once
+        before = stem.width
+        self.layers = nn.Sequential(
+            nn.Conv2d(before, width, 3, stride=2, padding=1),
+            nn.BatchNorm2d(width),
+            nn.GELU(),
+            _Block(width),
+            _Block(width),
+            nn.BatchNorm2d(width),
+        )
+        reset(self)
+        self.scale, self.shift = list(scale), list(shift)
+
+    @property
+    def weight(self) -> Tensor:
+        """The first convolution's."""
+        first: Tensor = self.layers[0].weight  # type: ignore[assignment]
+        return first
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        scale, shift = (pixels.new_tensor(each).view(1, 3, 1, 1) for each in (self.scale, self.shift))
+        found: Tensor = self.layers(self._stem[0](pixels * scale + shift))
+        return found
+
+
+def reset(module: nn.Module) -> None:
+    """As for residual networks: signals keep their size, and every block begins as nothing."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight)
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+    for part in module.modules():
+        if isinstance(part, _Block):
+            nn.init.zeros_(part.second.weight)
 
 
 class _Block(nn.Module):

@@ -23,7 +23,7 @@ from synthscars.legion.epoch_report import answered
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
-from synthscars.legion.stages import freeze_but, language_step, rest, warmup_step
+from synthscars.legion.stages import freeze_but, language_step, rest, warmup_step, words_step
 
 LOG = "training.jsonl"
 _WEIGHTS = "model.safetensors"
@@ -139,6 +139,9 @@ class StageTrainer(Trainer):
             with self.accelerator.autocast():
                 total, losses, masks = warmup_step(model, inputs)
             self.dynamics.note("warmup", epoch, inputs, masks)
+        elif self.run.stage == "words":
+            with self.accelerator.autocast():
+                total, losses = words_step(model, inputs)
         else:
             total, losses, output = language_step(model, inputs)
             found = (output.mask_logits, output.token_losses, output.subtype_logits)

@@ -1,4 +1,4 @@
-"""Trains LEGION on a release: warm-up, language, detection, each by transformers' Trainer, each resumable."""
+"""Trains LEGION on a release, stage by stage, by transformers' Trainer, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def _train(
         model.scaffold = Scaffold(config)
     examples, plain = _examples(release, revision, processor.canvas, work, settings)
     validation = _validation(release, revision, processor.canvas, work, settings)
-    for stage, epochs in (("warmup", settings.warmup_epochs), ("language", settings.epochs)):
-        if epochs and not (from_checkpoints and stage == "warmup"):
+    for stage, epochs in settings.stages().items():
+        if epochs and not (from_checkpoints and stage != "language"):
             run = Run(stage=stage, epochs=epochs, target=target, settings=settings, progress=progress)
             train_stage(run, model, processor, examples, validation)
     if from_checkpoints:

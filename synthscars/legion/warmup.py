@@ -1,8 +1,8 @@
 """Stands in for pretraining, which the published model takes from CLIP and SAM.
 
 From scratch, joint training stalls: the masks become the union of all regions. So both encoders learn to see
-first: the mask path from the words of each phrase, the global encoder to tell, patch by patch and in the
-language model's own words, what is said about the place. The other heads are thrown away.
+first: the mask path from the words of each phrase, and then the global encoder to tell, patch by patch and in
+the language model's own words, what is said about the place. The heads of `Scaffold` are thrown away.
 """
 
 from __future__ import annotations
@@ -135,16 +135,13 @@ def warmup_losses(
 ) -> tuple[dict[str, Tensor], Tensor | None]:
     """The losses of one batch by name (`dice`, `bce`: (N,), others scalar; unweighted), and mask logits."""
     masks = None
-    features, seen = model.look(batch["pixel_values"])
     grounding = model.sam.vision_encoder(batch["grounding_pixel_values"]).last_hidden_state
     subtypes = subtype_classes(batch, len(model.config.subtypes or {}))
     losses = {
-        "word": word_loss(model, features, batch),
         "cell": patch_loss(
             scaffold.cells(grounding).flatten(2).transpose(1, 2),
             shown(batch, subtypes, model.config.mask_size),
         ),
-        "origin": origin_loss(scaffold, seen, batch),
     }
     if len(batch["owners"]):
         prompts = scaffold.prompts(batch["phrase_ids"])

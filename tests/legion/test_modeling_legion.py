@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_legion import untrained
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionProcessor
 from synthscars.legion.losses import bce_loss, dice_loss
+from synthscars.legion.processing_legion import from_clip_to_sam
 from synthscars.legion.stages import freeze_but, rest
 from synthscars.legion.stem import ConvStem
 from synthscars.legion.warmup import Scaffold, fresh_weights, shown, subtype_classes, word_classes
@@ -230,6 +232,28 @@ def test_a_stem_halves_down_to_a_patch(patch: int) -> None:
 def test_a_stem_of_another_patch_is_refused(patch: int) -> None:
     with pytest.raises(ValueError, match=str(patch)):
         ConvStem(64, patch)
+
+
+def test_both_encoders_look_through_one_stem_that_is_saved_once(
+    model: LegionForArtifactAnalysis, folder: Path
+) -> None:
+    mine, theirs = (
+        model.llava.model.vision_tower.embeddings.patch_embedding,
+        model.sam.vision_encoder.patch_embed.projection,
+    )
+    assert mine._stem[0] is theirs
+    names = load_file(folder / "model.safetensors").keys()
+    assert not any("_stem" in name for name in names)
+    assert any("patch_embed.projection.layers" in name for name in names)
+    # And it sees the same through both.
+    pixels = LegionProcessor.from_pretrained(folder).pixels(torch.randint(0, 256, (1, 192, 192, 3)))
+    wanted = pixels["grounding_pixel_values"]
+    scale, shift = (torch.tensor(each).view(1, 3, 1, 1) for each in from_clip_to_sam())
+    torch.testing.assert_close(pixels["pixel_values"] * scale + shift, wanted, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            mine(pixels["pixel_values"]), mine.layers(theirs(wanted)), rtol=1e-3, atol=1e-3
+        )
 
 
 def test_what_is_frozen_notes_nothing_of_what_it_sees(folder: Path) -> None:

@@ -32,7 +32,10 @@ def lines(folder: Path, name: str) -> list[dict[str, Any]]:
 
 def test_the_log_tells_of_every_epoch_of_every_stage(trained: Path) -> None:
     told = [(line["stage"], line["epoch"]) for line in lines(trained, "training.jsonl")]
-    assert told == [("warmup", 0), ("language", 0), ("language", 1), ("detection", 0), ("detection", 1)]
+    assert told == [
+        *[("warmup", 0), ("words", 0), ("language", 0), ("language", 1)],
+        *[("detection", 0), ("detection", 1)],
+    ]
     first, second = (line for line in lines(trained, "training.jsonl") if line["stage"] == "language")
     assert second["losses"]["text"] < first["losses"]["text"]
     assert set(first["validation"]) == {"fg_iou", "regions", "true_regions"}
@@ -111,7 +114,7 @@ def test_a_streamed_release_is_trained_on_photographs_and_all(drawn_release: Pat
     )
     folder = train(drawn_release, tmp_path / "model", settings)
     told = [(line["stage"], line["epoch"]) for line in lines(folder, "training.jsonl")]
-    assert told == [("warmup", 0), ("language", 0), ("detection", 0), ("detection", 1)]
+    assert told == [("warmup", 0), ("words", 0), ("language", 0), ("detection", 0), ("detection", 1)]
     # Both kinds were seen: with one kind alone there is a note instead of a loss.
     assert all("detection" in line["losses"] for line in lines(folder, "training.jsonl")[-2:])
     assert not (folder / "work" / "cache").exists()
