@@ -55,6 +55,8 @@ class LegionConfig(PreTrainedConfig):
             self.sam_config = SamConfig(**(self.sam_config or {}))
         if self.subtypes is None:
             self.subtypes = {subtype.id: subtype.category for subtype in load_taxonomy().subtypes}
+        # Their order is that of the head's outputs, and a `config.json` is written in this one.
+        self.subtypes = dict(sorted(self.subtypes.items()))
         super().__post_init__(**kwargs)
 
     def get_text_config(self, *_args: Any, **_kwargs: Any) -> Any:

@@ -72,6 +72,14 @@ def test_the_paper_s_preset_has_the_sizes_of_clip_vicuna_and_sam() -> None:
     assert model.config.mask_size == 256
 
 
+def test_subtypes_keep_their_order_when_saved(tmp_path: Path) -> None:
+    """Else a model that was saved calls its regions by the names of others."""
+    config = LegionConfig(subtypes={"deformed": "structure", "asymmetrical": "structure"})
+    for each in (config, LegionConfig.preset("tiny")):
+        each.save_pretrained(tmp_path)
+        assert list(LegionConfig.from_pretrained(tmp_path).subtypes or {}) == list(each.subtypes or {})
+
+
 def test_an_unknown_preset_is_refused_with_the_names_that_there_are() -> None:
     with pytest.raises(ValueError, match="tiny, small, paper"):
         LegionConfig.preset("huge")
