@@ -173,7 +173,7 @@ def outlines(model: nn.Module, rows: Any, processor: LegionProcessor, sizes: Siz
     examples = Examples(rows)
     for number in range(len(examples)):
         example = examples[number]
-        pixels = processor.pixels(torch.from_numpy(example["pixels"][None]))["grounding_pixel_values"]
+        pixels = processor.pixels(torch.tensor(example["pixels"][None]))["grounding_pixel_values"]
         (mask,) = full_size(0.5 - model(pixels).logits.softmax(1)[:, 0], *sizes[example["image_id"]])
         yield _prediction(
             example["image_id"], sizes, (PredictedRegion(rle=encoded(mask)),) if mask.any() else ()
