@@ -17,16 +17,25 @@ CONFIG_NAME = "synthscars.toml"
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Link = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s<>\"]+)?\Z")]
+Database = Annotated[str, msgspec.Meta(pattern=r"^(postgres(ql)?://[^\s:@/]+@[^\s@]+)?\Z")]
 Doi = Annotated[str, msgspec.Meta(pattern=r"^(10\.\d{4,9}/[^\s<>\"]+)?\Z")]
 Language = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")]
 Creators = Literal["crowdsourced", "expert-generated", "found", "machine-generated", "no-annotation", "other"]
 
 
 class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[platform]`: the port that Label Studio should use, and the project's title there."""
+    """`[platform]`: where annotators work.
+
+    port: at which they find it. title: of the project. database: `postgresql://user@host/name`, SQLite in
+    the workspace if empty; never with a password. model: folder of a LEGION that makes pre-annotations,
+    relative to the workspace. reconcile_minutes: between two pulls on our own account, 0 for none.
+    """
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
     title: str = ""
+    database: Database = ""
+    model: str = ""
+    reconcile_minutes: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10
 
 
 class ConsensusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +122,9 @@ workspace_version = 1
 
 [platform]
 port = 8080            # the next free one is taken if this is busy
+# database = "postgresql://user@host/name"  # its password: docs/how-to/serve-a-team.md; SQLite if left out
+# model = "model"        # a LEGION whose regions annotators correct
+# reconcile_minutes = 10 # answers are pulled so often while the platform runs; 0: never
 
 [consensus]
 min_iou = 0.5          # mask IoU from which two raters' regions are one artifact
@@ -188,6 +200,7 @@ def read_settings(folder: Path) -> Settings:
 
 
 _FORMS = {
+    "database": "an address such as postgresql://user@host/name, without a password",
     "license_link": "an address that starts with https://",
     "homepage": "an address that starts with https://",
     "doi": "a DOI such as 10.1234/example, without an address before it",

@@ -20,6 +20,7 @@ import msgspec
 from synthscars.files import atomic_file
 from synthscars.labelstudio import processes
 from synthscars.labelstudio.credentials import Account, ensure_credentials
+from synthscars.labelstudio.database import postgres_of
 from synthscars.labelstudio.environment import (
     LABEL_STUDIO_VERSION,
     Say,
@@ -50,12 +51,16 @@ _ANNOUNCEMENT = re.compile(r"Starting development server at http://[^\s:]+:(\d+)
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A server process that belongs to a workspace. `ready`: it was seen to answer at its port."""
+    """A server process that belongs to a workspace. `ready`: it was seen to answer at its port.
+
+    public_url: as it was started with, see `start`.
+    """
 
     pid: int
     port: int
     version: str = LABEL_STUDIO_VERSION
     ready: bool = False
+    public_url: str | None = None
 
     @property
     def url(self) -> str:
@@ -63,11 +68,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return f"http://{HOST}:{self.port}"
 
 
-def start(workspace: Workspace, say: Say, port: int | None = None) -> tuple[Server, bool]:
+def start(
+    workspace: Workspace, say: Say, port: int | None = None, public_url: str | None = None
+) -> tuple[Server, bool]:
     """Start the workspace's server, and say whether it had to be started.
 
-    port: preferred, by default the workspace's setting; a free one is taken if it is busy. A server that runs
-    keeps its own.
+    port: preferred, by default the workspace's setting; a free one is taken if it is busy, or 0. A server
+    that runs keeps its own. public_url: the address of what stands before it; `""` if people reach that by
+    several; by default people come to the server itself. One that runs for another address is started anew,
+    because its pages would lead people past what stands before it.
     Raises `PlatformError` if Label Studio cannot be installed, dies or does not answer in time, or if
     label-studio-sdk, which everything afterwards needs, is missing.
     """
@@ -76,21 +85,30 @@ def start(workspace: Workspace, say: Say, port: int | None = None) -> tuple[Serv
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(folder):
         found = _noted(folder)
-        if found is not None and found.ready and _answers(found):
+        if found is not None and found.version != LABEL_STUDIO_VERSION:
+            say(
+                f"Label Studio {found.version} runs here, this synthscars works with {LABEL_STUDIO_VERSION}: "
+                "ending it to start that one; make a backup before an upgrade (`synthscars platform backup`)"
+            )
+        elif found is not None and public_url is not None and found.public_url != public_url:
+            say("ending the running Label Studio: it was started for another address")
+        elif found is not None and found.ready and _answers(found):
             if port and port != found.port:
                 say(f"Label Studio already runs on port {found.port}: port {port} is ignored")
                 say(f"to move it: `synthscars platform down`, then `synthscars platform up --port {port}`")
             return found, False
+        else:
+            if found is not None:
+                say("ending a Label Studio that does not answer")
         if found is not None:
-            say("ending a Label Studio that does not answer")
             _end(found.pid, folder)
         environment = ensure_environment(say)
         owner = ensure_credentials(folder).owner
-        wanted = port or workspace.settings.platform.port
+        wanted = workspace.settings.platform.port if port is None else port
         for _ in range(_ATTEMPTS):
-            free = _free_port(wanted, say)
+            free = free_port(wanted, say)
             say(f"starting Label Studio {LABEL_STUDIO_VERSION} on http://{HOST}:{free}")
-            server = _launch_and_wait(environment, workspace, owner, free)
+            server = _launch_and_wait(environment, workspace, owner, free, public_url)
             if server is not None:
                 return server, True
             say(f"meanwhile another program took port {free}")
@@ -174,12 +192,19 @@ def served_images(workspace: Workspace) -> Path:
     return link
 
 
-def server_environment(workspace: Workspace, owner: Account, port: int) -> dict[str, str]:
-    """The environment variables of the server: the one way in which it gets settings and secrets."""
+def server_environment(
+    workspace: Workspace, owner: Account, port: int, public_url: str | None = None
+) -> dict[str, str]:
+    """The environment variables of the server: the one way in which it gets settings and secrets.
+
+    public_url: as in `start`. Raises `WorkspaceError` if the database of the settings cannot be used.
+    """
     inherited = {key: value for key, value in os.environ.items() if _INHERITED.fullmatch(key)}
-    return inherited | {
+    database = postgres_of(workspace)
+    return inherited | (database.for_server() if database else {}) | _behind(public_url) | {
         "LABEL_STUDIO_BASE_DATA_DIR": str(workspace.platform_dir),
-        "LABEL_STUDIO_HOST": f"http://{HOST}:{port}",
+        # Its pages build every address with this; relative ones, if it is empty.
+        "LABEL_STUDIO_HOST": f"http://{HOST}:{port}" if public_url is None else public_url,
         "LABEL_STUDIO_USERNAME": owner.email,
         "LABEL_STUDIO_PASSWORD": owner.password,
         "LABEL_STUDIO_USER_TOKEN": owner.token,
@@ -200,6 +225,18 @@ def server_environment(workspace: Workspace, owner: Account, port: int) -> dict[
     }
 
 
+def _behind(public_url: str | None) -> dict[str, str]:
+    """What it must know where people come to another address, through TLS."""
+    if not public_url or not public_url.startswith("https://"):
+        return {}
+    return {
+        "CSRF_TRUSTED_ORIGINS": public_url,
+        "SESSION_COOKIE_SECURE": "1",
+        "CSRF_COOKIE_SECURE": "1",
+        "CSRF_COOKIE_HTTPONLY": "0",  # its pages read that cookie
+    }
+
+
 def _noted(folder: Path) -> Server | None:
     """The process in our notes, ready or not, as long as it runs and is ours."""
     try:
@@ -214,13 +251,16 @@ def _note(folder: Path, server: Server) -> None:
         file.write(msgspec.json.encode(server))
 
 
-def _launch_and_wait(environment: Path, workspace: Workspace, owner: Account, port: int) -> Server | None:
+def _launch_and_wait(
+    environment: Path, workspace: Workspace, owner: Account, port: int, public_url: str | None
+) -> Server | None:
     """Start a server and wait until it answers; `None`, and it is ended, if it could not have its port."""
     folder = workspace.platform_dir
     if (folder / LOG_NAME).exists():
         (folder / LOG_NAME).replace(folder / f"{LOG_NAME}.1")
-    process = _launch(environment, workspace, owner, port)
-    server = Server(pid=process.pid, port=port)
+    variables = server_environment(workspace, owner, port, public_url)
+    process = _launch(environment, folder, port, variables)
+    server = Server(pid=process.pid, port=port, public_url=public_url)
     try:
         # Noted before it answers: whoever comes after a kill must be able to end it.
         _note(folder, server)
@@ -240,19 +280,21 @@ def _give_up(server: Server, folder: Path) -> None:
     (folder / _INFO_NAME).unlink(missing_ok=True)
 
 
-def _launch(environment: Path, workspace: Workspace, owner: Account, port: int) -> subprocess.Popen[bytes]:
+def _launch(
+    environment: Path, folder: Path, port: int, variables: dict[str, str]
+) -> subprocess.Popen[bytes]:
     command = [str(executable(environment)), "start", "--no-browser", "--enable-legacy-api-token"]
     command += ["--internal-host", HOST, "--port", str(port)]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    log = os.open(workspace.platform_dir / LOG_NAME, flags, 0o600)
+    log = os.open(folder / LOG_NAME, flags, 0o600)
     try:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=workspace.platform_dir,
-            env=server_environment(workspace, owner, port),
+            cwd=folder,
+            env=variables,
             start_new_session=True,
         )
     except OSError as error:
@@ -288,8 +330,8 @@ def _wait_for_port(server: Server, folder: Path, process: subprocess.Popen[bytes
         time.sleep(0.3)
 
 
-def _free_port(wanted: int, say: Say) -> int:
-    """The wanted port, or any free one if it is busy or 0."""
+def free_port(wanted: int, say: Say) -> int:
+    """The wanted port of the loopback address, or any free one if it is busy or 0."""
     if wanted and _can_bind(wanted):
         return wanted
     with socket.socket() as probe:

@@ -1,0 +1,52 @@
+"""Reading what is sent to the companion itself, in bounded memory."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import JSONResponse, Response
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MAX_HINT = 2**20
+"""Bytes of a webhook: Label Studio sends tasks and annotations along."""
+
+
+class Refused(Exception):  # noqa: N818
+    """A request that is answered with an error; `response` is that answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.response: Response = JSONResponse({"error": message}, status)
+
+
+async def read_object(request: Request, most: int = MAX_HINT) -> dict[str, Any]:
+    """The JSON object of a request. Raises `Refused` if it is none, or has more than `most` bytes."""
+    # A web page may send anything else to any address without asking first.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(415, "send application/json")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+        raise Refused(413, f"the request has more than {most:,} bytes")
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > most:
+            raise Refused(413, f"the request has more than {most:,} bytes")
+    try:
+        body = msgspec.json.decode(bytes(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused(400, "the request is not JSON") from None
+    if not isinstance(body, dict):
+        raise Refused(400, "the request is not a JSON object")
+    return body
+
+
+def same_secret(given: str, secret: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+    # Header fields are decoded as Latin-1.
+    return bool(secret) and hmac.compare_digest(given.encode("latin-1", "replace"), secret.encode())

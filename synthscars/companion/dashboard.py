@@ -1,0 +1,4 @@
+"""placeholder"""
+
+def dashboard_routes(*_: object) -> list[object]:
+    return []
