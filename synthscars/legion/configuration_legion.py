@@ -84,7 +84,7 @@ class LegionConfig(PreTrainedConfig):
         if name == "tiny":
             return cls(
                 llava_config=_llava(vocab_size, image=192, patch=16, vision=(128, 2), text=(192, 3)),
-                sam_config=_sam(image=192, patch=8, vision=(128, 1), prompt=64),
+                sam_config=_sam(image=192, patch=8, vision=(128, 0), prompt=64),
                 instruction=SHORT_INSTRUCTION,
                 conv_stem=True,
             )
@@ -161,7 +161,7 @@ def _sam(
 ) -> dict[str, Any]:
     """A quarter of the layers see the whole image, the others windows of it, as in SAM."""
     width, layers = vision
-    every = max(layers // 4, 1) if layers > 8 else min(layers, 2)
+    every = max(layers // 4, 1) if layers > 8 else 2
     return {
         "vision_config": {
             "hidden_size": width,
