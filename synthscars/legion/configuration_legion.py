@@ -78,7 +78,7 @@ class LegionConfig(PreTrainedConfig):
     def preset(cls, name: str, *, vocab_size: int = 32_000) -> LegionConfig:
         """One of `PRESETS`; `vocab_size` is the tokenizer's. Raises `ValueError` for another name.
 
-        `tiny` has about 4 million parameters, `small` about 30, `paper` the sizes of CLIP ViT-L/14-336,
+        `tiny` has about 5 million parameters, `small` about 30, `paper` the sizes of CLIP ViT-L/14-336,
         Vicuna-7B and SAM ViT-H.
         """
         if name == "tiny":
