@@ -36,7 +36,7 @@ def ensure_project(client: Client, workspace: Workspace) -> Project:
     taxonomy = load_taxonomy()
     title = project_title(workspace)
     wanted: dict[str, Any] = {
-        "label_config": label_config(taxonomy),
+        "label_config": label_config(taxonomy, workspace.settings.platform),
         "expert_instruction": guideline_html(taxonomy),
         "show_instruction": True,
         "show_skip_button": True,

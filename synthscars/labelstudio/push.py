@@ -129,4 +129,4 @@ def _data(workspace: Workspace, batch: list[ImageRecord], problems: Problems) ->
                 fix="ingest it again",
             )
         else:
-            yield task_data(record, url)
+            yield task_data(record, url, show_prompt=workspace.settings.platform.show_prompt)
