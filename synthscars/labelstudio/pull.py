@@ -18,6 +18,7 @@ from synthscars.files import atomic_file
 from synthscars.jsonl import read_records, write_records
 from synthscars.labelstudio.client import Client, translated
 from synthscars.labelstudio.project import Project
+from synthscars.labelstudio.validation import reported
 from synthscars.problems import FormatError, PlatformError, Problems
 from synthscars.workspace import Workspace
 
@@ -105,7 +106,8 @@ def parse_export(workspace: Workspace, export: Path, problems: Problems) -> Path
     """
     path = workspace.records_dir / f"{export.name.removesuffix(EXPORT_SUFFIX)}{RECORDS_SUFFIX}"
     images = {record.image_id: record for record in workspace.images()}
-    write_records(path, converter.read(export, problems, images))
+    found = converter.read(export, problems, images)
+    write_records(path, reported(found, problems, min_area=workspace.settings.platform.min_area))
     return path
 
 

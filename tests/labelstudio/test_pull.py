@@ -13,7 +13,7 @@ from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
 from synthscars.labelstudio.pull import parse_export, parse_missing, pull, store_export
 from synthscars.problems import FormatError, PlatformError, Problems
-from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.workspace import Workspace
 
 
@@ -22,7 +22,8 @@ def export_of(records: list[ImageRecord]) -> bytes:
     tasks = []
     for number, record in enumerate(records, start=1):
         artifacts = [msgspec.structs.replace(one, rater_id="rater-2") for one in record.artifacts]
-        reviews = (Review(rater_id="rater-2", status="annotated" if artifacts else "clean"),)
+        status: Status = "annotated" if artifacts else "clean"
+        reviews = (Review(rater_id="rater-2", status=status, content_type=record.content_type),)
         answered = msgspec.structs.replace(record, artifacts=tuple(artifacts), reviews=reviews)
         tasks.append({"id": number, **converter.task(answered, "/data/x.png", Problems())})
     return msgspec.json.encode(tasks)
