@@ -79,7 +79,9 @@ class ImageReader:
         reviews: list[Review] = []
         artifacts: list[Artifact] = []
         drafts = unsubmitted(self.tasks, self.at())
-        if len(self.tasks) > 1:
+        # One project has a task for each image; several projects may have one each.
+        projects = [task.get("project") for task in self.tasks]
+        if len(set(map(str, projects))) < len(projects):
             ids = ", ".join(str(task.get("id")) for task in self.tasks)
             self.warn(
                 "task.repeated",
@@ -225,10 +227,13 @@ class ImageReader:
         }
         if earlier:
             which = "the ground truth" if latest.get("ground_truth") is True else "the latest"
+            # In another project it came back to its rater on purpose; in the same, they answered twice.
+            projects = {str(one.get("project")) for one in given}
             self.warn(
                 "annotation.repeated",
                 f"{rater_id} answered {len(given)} times; {which}, annotation {latest.get('id')}, counts",
                 fix="the other answers are kept in the review's extra",
+                severity="info" if len(projects) == len(given) else "warning",
             )
             extra["earlier_annotations"] = [{**one, "completed_by": rater_id} for one in earlier]
         items = latest.get("result", [])

@@ -12,6 +12,7 @@ from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
 from synthscars.labelstudio.pull import parse_export, parse_missing, pull, store_export
+from synthscars.labelstudio.retries import Patience
 from synthscars.problems import FormatError, PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.workspace import Workspace
@@ -108,7 +109,7 @@ def test_an_export_that_cannot_be_read_leaves_no_records_behind(workspace: Works
 
 def answering(content: bytes, status: int = 200) -> Client:
     """A connection to a server that gives the same answer to every request."""
-    client = Client("http://127.0.0.1:9", "f" * 40)
+    client = Client("http://127.0.0.1:9", "f" * 40, Patience(tries=1))
     transport = httpx.MockTransport(lambda request: httpx.Response(status, content=content))
     client.http = httpx.Client(base_url=client.url, transport=transport)
     return client
