@@ -19,14 +19,23 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Link = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s<>\"]+)?\Z")]
 Doi = Annotated[str, msgspec.Meta(pattern=r"^(10\.\d{4,9}/[^\s<>\"]+)?\Z")]
 Language = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")]
+Shape = Literal["polygon", "rectangle", "ellipse", "brush", "magicwand"]
 Creators = Literal["crowdsourced", "expert-generated", "found", "machine-generated", "no-annotation", "other"]
 
 
 class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[platform]`: the port that Label Studio should use, and the project's title there."""
+    """`[platform]`: the port that Label Studio should use, and the project's title there.
+
+    shapes: what regions may be drawn with. show_prompt: annotators see the prompt and the generator, which
+    biases what they find; only tasks that are pushed from then on have them. min_area: square pixels of the
+    original image; smaller regions are refused.
+    """
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
     title: str = ""
+    shapes: Annotated[tuple[Shape, ...], msgspec.Meta(min_length=1)] = ("polygon",)
+    show_prompt: bool = False
+    min_area: Annotated[float, msgspec.Meta(ge=0)] = 100.0
 
 
 class ConsensusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +122,9 @@ workspace_version = 1
 
 [platform]
 port = 8080            # the next free one is taken if this is busy
+show_prompt = false    # annotators do not see prompt and generator: they bias
+min_area = 100         # square pixels of the original image; smaller regions are refused
+# shapes = ["polygon"] # also "rectangle", "ellipse", "brush", "magicwand"
 
 [consensus]
 min_iou = 0.5          # mask IoU from which two raters' regions are one artifact
