@@ -16,6 +16,7 @@ from synthscars.cli.common import (
     show_problems,
     workspace_option,
 )
+from synthscars.cli.platform_users import users
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -34,6 +35,9 @@ def platform() -> None:
       synthscars platform pull
       synthscars platform down
     """
+
+
+platform.add_command(users)
 
 
 @platform.command()
