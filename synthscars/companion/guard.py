@@ -188,8 +188,9 @@ class _Passage:
         if rule == "next":
             if self._asked("id") != "next_task":
                 raise RefusedError(403, "Of the actions on tasks only the next task is yours.")
-            guard_answers.check_stream_body(data, self.ids)
-        elif rule == "view":
+            if who.role == "annotator":
+                guard_answers.check_stream_body(data, self.ids)
+        elif rule == "view" and who.role == "annotator":
             guard_answers.check_view_body(data, self.ids)
         elif rule in ("answer", "change", "draft"):
             problems, self.kept = await guard._answers.look_at(who, self.credential, found, self.ids, data)

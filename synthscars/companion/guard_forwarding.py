@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -70,7 +71,9 @@ class Upstream:
         self.url = url.rstrip("/")
         self.host = urlsplit(self.url).netloc
         options: dict[str, Any] = {"base_url": self.url, "trust_env": False, "follow_redirects": False}
-        options |= {"timeout": _SECONDS, "transport": transport}
+        # Else httpx keeps the cookies of every answer, and sends one person's with another's request.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        options |= {"timeout": _SECONDS, "transport": transport, "cookies": no_cookies}
         self._reading = httpx.AsyncClient(
             **options,
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4),
