@@ -1,0 +1,1 @@
+"""The service beside Label Studio: guard, images, dashboard."""
