@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -216,9 +215,12 @@ def show(rows: dict[str, dict[str, float]]) -> None:
     names = (*FIGURES, "steps", "parameters")
     print(f"{'':<12}" + " ".join(f"{name:>12}" for name in names))
     for model, row in rows.items():
-        values = (row.get(name, np.nan) for name in names)
-        print(f"{model:<12}" + " ".join(f"{value:>12,.3f}" for value in values))
+        print(f"{model:<12}" + " ".join(f"{_shown(row.get(name)):>12}" for name in names))
     print(json.dumps(rows))
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,17 +10,14 @@ import msgspec
 
 from synthscars.converters.labelstudio_images import OUR_DATA, find_image, image_url, name_in
 from synthscars.converters.labelstudio_kept import KEY, OTHERS, kept_fields
-from synthscars.converters.labelstudio_results import Answers, first_part, join_parts
+from synthscars.converters.labelstudio_results import Answers, first_part, join_parts, skip_reason
 from synthscars.converters.labelstudio_shapes import shape_of
-from synthscars.converters.labelstudio_tasks import Json
+from synthscars.converters.labelstudio_tasks import SKIP_REASON, UNDECIDED, Json
 from synthscars.converters.pictures import SourcePictures
 from synthscars.converters.reading import Where, is_number, text, unknown_fields, whole
 from synthscars.problems import Problems, Severity
 from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.taxonomy import Taxonomy
-
-UNDECIDED = "nothing drawn, and 'no visible artifact' not chosen"
-"""The `skip_reason` in the extra of a review whose rater submitted an answer, and did not skip."""
 
 _PARSED = {
     *("id", "result", "completed_by", "was_cancelled", "lead_time", "task", "project", "result_count"),
@@ -81,7 +79,9 @@ class ImageReader:
         reviews: list[Review] = []
         artifacts: list[Artifact] = []
         drafts = unsubmitted(self.tasks, self.at())
-        if len(self.tasks) > 1:
+        # One project has a task for each image; several projects may have one each.
+        projects = [task.get("project") for task in self.tasks]
+        if len(set(map(str, projects))) < len(projects):
             ids = ", ".join(str(task.get("id")) for task in self.tasks)
             self.warn(
                 "task.repeated",
@@ -92,13 +92,19 @@ class ImageReader:
             review, regions = self._review(rater_id, answers)
             reviews.append(review)
             artifacts += regions
+        status = status_of(artifacts, reviews)
+        told = {"skip_reason": _why_skipped(reviews)} if status == "skipped" else {}
         return msgspec.structs.replace(
             self.base,
-            status=status_of(artifacts, reviews),
+            status=status,
             content_type=agreed(reviews) or self.base.content_type,
             artifacts=tuple(artifacts),
             reviews=tuple(reviews),
-            extra={**self.base.extra, **self._extra(drafts)},
+            extra={
+                **self.base.extra,
+                **self._extra(drafts),
+                **{key: why for key, why in told.items() if why},
+            },
         )
 
     def _from_task(self, name: str, pictures: SourcePictures) -> ImageRecord:
@@ -221,16 +227,21 @@ class ImageReader:
         }
         if earlier:
             which = "the ground truth" if latest.get("ground_truth") is True else "the latest"
+            # In another project it came back to its rater on purpose; in the same, they answered twice.
+            projects = {str(one.get("project")) for one in given}
             self.warn(
                 "annotation.repeated",
                 f"{rater_id} answered {len(given)} times; {which}, annotation {latest.get('id')}, counts",
                 fix="the other answers are kept in the review's extra",
+                severity="info" if len(projects) == len(given) else "warning",
             )
             extra["earlier_annotations"] = [{**one, "completed_by": rater_id} for one in earlier]
         items = latest.get("result", [])
         if latest.get("was_cancelled") is True:
             if items:
                 extra["result"] = items
+            if reason := skip_reason(items):
+                extra["skip_reason"] = reason
             review = Review(rater_id=rater_id, status="skipped", seconds=_seconds(latest), extra=extra)
             return review, []
         answers = Answers(self, rater_id, items)
@@ -251,6 +262,9 @@ class ImageReader:
             extra["unreadable"] = "no region could be read"
         elif not artifacts and answers.no_artifact:
             status = "clean"
+        elif not artifacts and answers.skip_reason:
+            # Submitted, but with a reason why it cannot be judged: as good as skipped.
+            status, extra["result"], extra["skip_reason"] = "skipped", items, answers.skip_reason
         elif not artifacts:
             status, extra["skip_reason"] = "skipped", UNDECIDED
             self.warn(
@@ -258,6 +272,14 @@ class ImageReader:
                 f"{rater_id} drew no region and did not choose 'no visible artifact'; read as skipped",
                 fix="ask the rater to draw a region or to choose 'no visible artifact', and pull again",
             )
+        if answers.skip_reason and status != "skipped":
+            self.warn(
+                "annotation.contradiction",
+                f"{rater_id} chose a reason to skip and answered all the same; the answer counts",
+                fix="ask the rater which holds, and let them change the answer in Label Studio",
+            )
+            reasons = [item for item in _dicts(items) if item.get("from_name") == SKIP_REASON]
+            extra["other_results"] = [*extra.get("other_results", []), *reasons]
         review = Review(
             rater_id=rater_id,
             status=status,
@@ -314,6 +336,13 @@ def status_of(artifacts: Sequence[Artifact], reviews: Sequence[Review]) -> Statu
     # Whoever drew something that cannot be read did see artifacts: others cannot make the image clean.
     statuses = {review.status for review in reviews}
     return "clean" if "clean" in statuses and "annotated" not in statuses else "skipped"
+
+
+def _why_skipped(reviews: Sequence[Review]) -> str:
+    """The reason that most raters gave, `""` if none did."""
+    given = [str(review.extra.get("skip_reason") or "") for review in reviews]
+    counted = Counter(reason for reason in given if reason and reason != UNDECIDED)
+    return min(counted, key=lambda reason: (-counted[reason], reason), default="")
 
 
 def agreed(reviews: Sequence[Review]) -> str | None:

@@ -19,6 +19,7 @@ from synthscars.converters.labelstudio_answers import agreed, status_of
 from synthscars.converters.labelstudio_images import name_in
 from synthscars.converters.labelstudio_tasks import (
     CATEGORY,
+    CONFIDENCE,
     CONTENT_TYPE,
     EXPLANATION,
     NO_ARTIFACT,
@@ -129,6 +130,7 @@ class _Region(msgspec.Struct, gc=False):
     subtype: str | None = None
     phrase: str = ""
     explanation: str = ""
+    confidence: str = ""
     points: msgspec.Raw | None = None
 
 
@@ -223,6 +225,10 @@ def _answer(given: _Annotation, base: ImageRecord) -> tuple[Review, dict[str, _R
             if region.subtype is not None:
                 return None
             region.subtype = _only(value.choices)
+        elif control == CONFIDENCE and item.type == "choices":
+            region.confidence = _only(value.choices)
+            if not region.confidence:
+                return None
         else:
             return None
     if clean == bool(regions) or not all(map(_is_whole, regions, regions.values())):
@@ -323,6 +329,7 @@ def _finished(draft: _Draft, rings: list[Ring | None]) -> ImageRecord | None:
                 phrase=region.phrase,
                 explanation=region.explanation,
                 rater_id=rater_id,
+                extra={"confidence": region.confidence} if region.confidence else {},
             )
         )
     return msgspec.structs.replace(draft.record, artifacts=tuple(artifacts))

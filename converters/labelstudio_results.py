@@ -11,11 +11,13 @@ import msgspec
 from synthscars.converters.labelstudio_shapes import geometry_of, item_rings, shape_of
 from synthscars.converters.labelstudio_tasks import (
     CATEGORY,
+    CONFIDENCE,
     CONTENT_TYPE,
     EXPLANATION,
     NO_ARTIFACT,
     PHRASE,
     SCENE,
+    SKIP_REASON,
     SUBTYPE_PREFIX,
     Json,
 )
@@ -58,6 +60,7 @@ class Answers:
         self.no_artifact = False
         self.content_type: str | None = None
         self.scene = ""
+        self.skip_reason = ""
         regions: dict[str, list[Json]] = {}
         if not isinstance(items, list):
             reader.warn(
@@ -127,6 +130,8 @@ class Answers:
                 self._keep(item, f"{chosen[0]!r} is not a content type")
         elif control == SCENE:
             self.scene = "\n".join(_strings(item, "text"))
+        elif control == SKIP_REASON and not shape_of(item):
+            self.skip_reason = next(iter(_strings(item, "choices")), "")
         else:
             return False
         return True
@@ -188,6 +193,9 @@ class Answers:
                 texts[control] = "\n".join(_strings(item, "text"))
             elif isinstance(control, str) and control.startswith(SUBTYPE_PREFIX.rstrip("_")):
                 subtypes += _strings(item, "choices")
+            elif control == CONFIDENCE and kind == "choices" and control != self._classing:
+                if chosen := _strings(item, "choices"):
+                    extra["confidence"] = chosen[0]
             elif kind == "textarea" and control == self._explaining:
                 texts[EXPLANATION] = "\n".join(_strings(item, "text"))
                 extra["explained_in"] = control
@@ -262,6 +270,17 @@ class Answers:
         return known[0] if known else None
 
 
+def skip_reason(items: Any) -> str:
+    """Why the rater skipped the image, by the id of the choice; `""` if they did not say."""
+    chosen = [
+        reason
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, dict) and item.get("from_name") == SKIP_REASON
+        for reason in _strings(item, "choices")
+    ]
+    return chosen[0] if chosen else ""
+
+
 def first_part(region_id: str) -> str | None:
     """`ID` for `ID~2`, `ID~3`, ...; `None` for an id that is no part's."""
     part = _PART.fullmatch(region_id)
@@ -289,7 +308,13 @@ def _is_part_of(first: Artifact, artifact: Artifact) -> bool:
 
 
 def _answers_of(artifact: Artifact) -> tuple[object, ...]:
-    return artifact.category, artifact.subtype, artifact.phrase, artifact.explanation
+    return (
+        artifact.category,
+        artifact.subtype,
+        artifact.phrase,
+        artifact.explanation,
+        artifact.extra.get("confidence"),
+    )
 
 
 def _labels(item: Json) -> list[str]:
@@ -312,7 +337,7 @@ def _strings(item: Json, field: str) -> list[str]:
 def _is_of_a_region(item: Json) -> bool:
     control = item.get("from_name")
     ours = isinstance(control, str) and (
-        control in (CATEGORY, PHRASE, EXPLANATION) or control.startswith(SUBTYPE_PREFIX)
+        control in (CATEGORY, PHRASE, EXPLANATION, CONFIDENCE) or control.startswith(SUBTYPE_PREFIX)
     )
     # The page writes the image's size to whatever belongs to a region, and to nothing else.
     return ours or "original_width" in item

@@ -20,6 +20,12 @@ SUBTYPE_PREFIX = "subtype_"
 CONTENT_TYPE = "content_type"
 SCENE = "scene"
 NO_ARTIFACT = "no_visible_artifact"
+CONFIDENCE = "confidence"
+SKIP_REASON = "skip_reason"
+PROMPT = "prompt"
+
+UNDECIDED = "nothing drawn, and 'no visible artifact' not chosen"
+"""The `skip_reason` in the extra of a review whose rater submitted an answer, and did not skip."""
 
 Json = dict[str, Any]
 
@@ -29,16 +35,20 @@ _SIZE: tuple[str, ...] = ("original_width", "original_height", "image_rotation")
 _KEPT = frozenset({"origin", "meta", "score", "parentID", "image_rotation"})
 
 
-def task_data(record: ImageRecord, image_url: str) -> Json:
+def task_data(record: ImageRecord, image_url: str, *, show_prompt: bool = False) -> Json:
     """What the annotator's page knows about an image: no prompt, no generator, no file name.
 
     They would bias the answer, and real file names often hold the prompt or the generator's name.
+    show_prompt: prompt and generator are told all the same, in one text.
     """
+    made = record.generation
+    prompt = f"{made.prompt} ({made.model or made.tool or 'unknown generator'})" if made else "unknown"
     return {
         "image": image_url,
         "image_id": record.image_id,
         "width": record.width,
         "height": record.height,
+        **({PROMPT: prompt} if show_prompt else {}),
     }
 
 
@@ -114,9 +124,9 @@ def annotation(
     completed_by: int, review: Review, artifacts: Sequence[Artifact], width: int, height: int
 ) -> Json:
     """One rater's answer as Label Studio's API takes it. width, height: the upright image's, in pixels."""
-    # With a reason it is we who could make nothing of an answer that was submitted.
-    skipped = review.status == "skipped" and "skip_reason" not in review.extra
-    items = _raw_items(review, "result") if skipped else results(artifacts, review, width, height)
+    # Where it is we who could make nothing of it, the answer was submitted.
+    skipped = review.status == "skipped" and review.extra.get("skip_reason") != UNDECIDED
+    items = _skipped(review) if skipped else results(artifacts, review, width, height)
     body: Json = {"completed_by": completed_by, "was_cancelled": skipped, "result": items}
     if review.seconds is not None:
         body["lead_time"] = review.seconds
@@ -126,6 +136,15 @@ def annotation(
         elif key == "annotation_id" and value is not None:
             body["id"] = value
     return body
+
+
+def _skipped(review: Review) -> list[Json]:
+    """What a rater had answered before they skipped, and why they did."""
+    reason = review.extra.get("skip_reason")
+    items = _raw_items(review, "result")
+    if isinstance(reason, str) and reason and not any(item.get("from_name") == SKIP_REASON for item in items):
+        items.append(_item("image-skip-reason", SKIP_REASON, "choices", {"choices": [reason]}))
+    return items
 
 
 def results(artifacts: Sequence[Artifact], review: Review | None, width: int, height: int) -> list[Json]:
@@ -197,6 +216,9 @@ def _region_items(artifact: Artifact, region_id: str, shape: Json) -> Iterator[J
     if artifact.subtype:
         control = f"{SUBTYPE_PREFIX}{artifact.category or ''}"
         yield {**_item(region_id, control, "choices", {**repeated, "choices": [artifact.subtype]}), **size}
+    confidence = artifact.extra.get("confidence")
+    if isinstance(confidence, str) and confidence:
+        yield {**_item(region_id, CONFIDENCE, "choices", {**repeated, "choices": [confidence]}), **size}
 
 
 def _raw_items(review: Review, field: str) -> list[Json]:

@@ -20,15 +20,19 @@ Link = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s<>\"]+)?\Z")]
 Database = Annotated[str, msgspec.Meta(pattern=r"^(postgres(ql)?://[^\s:@/]+@[^\s@]+)?\Z")]
 Doi = Annotated[str, msgspec.Meta(pattern=r"^(10\.\d{4,9}/[^\s<>\"]+)?\Z")]
 Language = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")]
+Shape = Literal["polygon", "rectangle", "ellipse", "brush", "magicwand"]
 Creators = Literal["crowdsourced", "expert-generated", "found", "machine-generated", "no-annotation", "other"]
 
 
 class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[platform]`: where annotators work.
+    """`[platform]`: where annotators work, and what they see there.
 
     port: at which they find it. title: of the project. database: `postgresql://user@host/name`, SQLite in
     the workspace if empty; never with a password. model: folder of a LEGION that makes pre-annotations,
-    relative to the workspace. reconcile_minutes: between two pulls on our own account, 0 for none.
+    relative to the workspace. reconcile_minutes: between two pulls on our own account, 0 for none. shapes:
+    what regions may be drawn with. show_prompt: annotators see the prompt and the generator, which biases
+    what they find; only tasks that are pushed from then on have them. min_area: square pixels of the original
+    image; smaller regions are refused.
     """
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
@@ -36,6 +40,9 @@ class PlatformSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: Database = ""
     model: str = ""
     reconcile_minutes: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10
+    shapes: Annotated[tuple[Shape, ...], msgspec.Meta(min_length=1)] = ("polygon",)
+    show_prompt: bool = False
+    min_area: Annotated[float, msgspec.Meta(ge=0)] = 100.0
 
 
 class ConsensusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,6 +132,9 @@ port = 8080            # the next free one is taken if this is busy
 # database = "postgresql://user@host/name"  # its password: docs/how-to/serve-a-team.md; SQLite if left out
 # model = "model"        # a LEGION whose regions annotators correct
 # reconcile_minutes = 10 # answers are pulled so often while the platform runs; 0: never
+show_prompt = false    # annotators do not see prompt and generator: they bias
+min_area = 100         # square pixels of the original image; smaller regions are refused
+# shapes = ["polygon"] # also "rectangle", "ellipse", "brush", "magicwand"
 
 [consensus]
 min_iou = 0.5          # mask IoU from which two raters' regions are one artifact

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from synthscars.cli.common import json_option, output, print_json, stages, workspace_folder_option
+from synthscars.legion.settings import TrainingSettings
 
+_DEFAULT = TrainingSettings()
 _STAGES = {
     "warmup": "teaching the mask path",
     "words": "teaching the global encoder",
@@ -24,7 +26,7 @@ _STAGES = {
     type=click.Choice(["tiny", "small", "paper"]),
     default="tiny",
     show_default=True,
-    help="4 or 30 million parameters from scratch, or the published size from checkpoints.",
+    help="5 or 30 million parameters from scratch, or the published size from checkpoints.",
 )
 @click.option("--llava", metavar="PATH", help="For --preset paper: a LLaVA 1.5 as transformers saves it.")
 @click.option("--sam", metavar="PATH", help="For --preset paper: a SAM as transformers saves it.")
@@ -32,22 +34,44 @@ _STAGES = {
 @click.option(
     "--warmup-epochs",
     type=click.IntRange(min=0),
-    default=12,
+    default=_DEFAULT.warmup_epochs,
     show_default=True,
     help="Of the mask path; a quarter as many of the other encoder.",
 )
-@click.option("--epochs", type=click.IntRange(min=0), default=8, show_default=True, help="Of the whole.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=0),
+    default=_DEFAULT.epochs,
+    show_default=True,
+    help="Of the language model.",
+)
 @click.option(
     "--detection-epochs",
     type=click.IntRange(min=0),
-    default=30,
+    default=_DEFAULT.detection_epochs,
     show_default=True,
     help="Of the head that tells photographs from generated images.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Images a step.")
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Of all but detection.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=_DEFAULT.batch_size,
+    show_default=True,
+    help="Images a step.",
+)
+@click.option(
+    "--learning-rate",
+    type=float,
+    default=_DEFAULT.learning_rate,
+    show_default=True,
+    help="Of all but detection.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=_DEFAULT.seed,
+    show_default=True,
+    help="Of everything random.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of train.")
 @click.option("--streaming", is_flag=True, help="Read the release as it comes; nothing is kept on the disk.")
@@ -92,7 +116,6 @@ def train(
       synthscars legion train org/scars model --revision v1.0.0 --limit 500 --json
     """
     from synthscars.cli.releases import find_release
-    from synthscars.legion import TrainingSettings
     from synthscars.legion.training import train as run
 
     settings = TrainingSettings(

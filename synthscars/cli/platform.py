@@ -16,6 +16,10 @@ from synthscars.cli.common import (
     show_problems,
     workspace_option,
 )
+from synthscars.cli.platform_assign import assign, reopen, show_raters
+from synthscars.cli.platform_review import changes, gold
+from synthscars.cli.platform_views import preannotate, review
+from synthscars.cli.platform_users import users
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -34,6 +38,15 @@ def platform() -> None:
       synthscars platform pull
       synthscars platform down
     """
+
+
+platform.add_command(assign)
+platform.add_command(reopen)
+platform.add_command(gold)
+platform.add_command(changes)
+platform.add_command(review)
+platform.add_command(preannotate)
+platform.add_command(users)
 
 
 @platform.command()
@@ -57,6 +70,7 @@ def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
     """
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.queues import refresh
     from synthscars.labelstudio.server import start
     from synthscars.labelstudio.status import platform_status
 
@@ -65,6 +79,7 @@ def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
     client = connect(workspace)
     with workspace.lock():
         ensure_project(client, workspace)
+        refresh(client, workspace)
     status = platform_status(workspace)
     if as_json:
         print_json(status)
@@ -135,35 +150,43 @@ def push(workspace: Workspace, dry_run: bool, as_json: bool) -> None:
 
 @platform.command()
 @workspace_option
+@click.option("--full", is_flag=True, help="Fetch also what seems to be as it was.")
 @json_option
-def pull(workspace: Workspace, as_json: bool) -> None:
+def pull(workspace: Workspace, full: bool, as_json: bool) -> None:
     """Fetch all answers: the raw export into exports/, the records read from it into records/.
 
-    Regions that cannot be read are reported with task, image and region; everything else is used. Nothing on
-    the server is changed.
+    Only projects in which something changed are fetched. Answers that were edited or deleted on the server
+    since the last pull are reported with task, image and rater. Regions that cannot be read are reported with
+    task, image and region; everything else is used. Nothing on the server is changed.
 
     \b
     Example:
       synthscars platform pull --json
     """
+    from synthscars.labelstudio.assignment import assigned_projects
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import find_project
     from synthscars.labelstudio.pull import pull as pull_answers
+    from synthscars.labelstudio.review import settle
     from synthscars.problems import PlatformError, Problems
 
     problems = Problems()
     client = connect(workspace)
     # Not `ensure_project`: answers must come out also where the server refuses today's interface.
     project = find_project(client, workspace)
-    if project is None:
+    queues = assigned_projects(workspace)
+    if project is None and not queues:
         raise PlatformError(
             "the workspace has no project in Label Studio", fix="make it with `synthscars platform push`"
         )
-    with workspace.lock():
-        result = pull_answers(client, project, workspace, problems)
+    with workspace.lock(), progress("fetching projects", max(len(queues), 1)) as advance:
+        settled = settle(client, workspace)
+        result = pull_answers(client, project, workspace, problems, full=full, advance=advance)
     if as_json:
-        print_json({**_fields(result), "problems": problems.to_json()})
+        print_json({**_fields(result), "settled": settled, "problems": problems.to_json()})
     else:
+        if settled:
+            output().print(f"{settled} images decided by adjudicators since the last pull")
         what = "new" if result.is_new else "nothing new since"
         statuses = ", ".join(f"{count} {status}" for status, count in result.statuses.items())
         output().print(f"{what}: exports/{result.export} → records/{result.records}", markup=False)
@@ -198,13 +221,15 @@ def status(workspace: Workspace, as_json: bool) -> None:
     for name, value in (
         ("url", found.url),
         ("project", f"{found.project}, {found.project_url}"),
-        ("tasks", f"{found.tasks}, {found.started} of them with answers"),
+        ("tasks", f"{found.tasks} in {found.projects} projects, {found.started} of them with answers"),
         ("answers", f"{found.annotations} annotations, {found.skipped} skipped"),
         ("account", f"{found.account}, password in {found.secrets}"),
         ("people", ", ".join(found.people)),
         ("log", found.log),
     ):
         screen.print(f"{name:9}{value}", markup=False)
+    if found.raters:
+        show_raters(found.raters)
 
 
 def _fields(result: object) -> dict[str, object]:

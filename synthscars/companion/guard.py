@@ -1,63 +1,353 @@
-"""What stands before Label Studio: for now it passes every request on as it is."""
+"""What stands before Label Studio and gives its accounts roles: all that people send comes through here.
+
+A request is read once, looked up in the table of `guard_routes` (what is not there is refused), checked for
+whose thing it is about (`guard_access`), and passed on with nothing changed but its credential and its
+origin. Answers of people are validated on their way in (`guard_answers`). What lists things is narrowed on
+its way out (`guard_narrowing`). Whatever changes something is written down (`guard_audit`).
+"""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.resources import files
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import msgspec
+
+from synthscars.companion import guard_answers, guard_invite, guard_login
+from synthscars.companion.guard_access import Access
+from synthscars.companion.guard_answers import Answers, Check
+from synthscars.companion.guard_audit import Audit, Entry
+from synthscars.companion.guard_forwarding import EDITOR_PATH, Upstream, read_all, target_of
+from synthscars.companion.guard_identity import (
+    SESSION_COOKIE,
+    Account,
+    Credential,
+    Identities,
+    Roles,
+    Who,
+    read_credential,
+)
+from synthscars.companion.guard_narrowing import is_narrowed, narrowed_bytes, narrowed_query
+from synthscars.companion.guard_refusals import LOG_IN, NOT_YOURS, RefusedError, refusal_response
+from synthscars.companion.guard_routes import LOGGED_OUT, Match, match
+from synthscars.labelstudio.invites import PAGE
+from synthscars.problems import PlatformError
+from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    import httpx
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+MOST = 16 << 20
+"""Bytes of a body. A manager's may be of any size if its length is told: it is passed on in pieces."""
+
+_log = logging.getLogger(__name__)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
 
 
-def create_guard(workspace: Workspace, upstream: str) -> Starlette:
-    """The proxy as an application, to be mounted at `/`. upstream: Label Studio's own address."""
-    import httpx
-    from starlette.applications import Starlette
-    from starlette.background import BackgroundTask
-    from starlette.responses import JSONResponse, StreamingResponse
-    from starlette.routing import Route
+def create_guard(
+    workspace: Workspace,
+    upstream: str,
+    *,
+    check: Check | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Guard:
+    """The guard of a workspace as an ASGI application, to be mounted at `/`.
 
-    client = httpx.AsyncClient(
-        base_url=upstream, timeout=httpx.Timeout(600, connect=5), trust_env=False, follow_redirects=False
-    )
+    upstream: Label Studio's own address. check: says what is wrong with an answer, by default
+    `synthscars.labelstudio.validation.check_answer`. transport: another way to reach Label Studio.
+    """
+    return Guard(workspace, Upstream(upstream, transport), check or _strict_check())
 
-    async def forward(request: Request) -> Response:
-        headers = [(name, value) for name, value in request.headers.raw if name.decode().lower() not in _HOP]
-        target = httpx.URL(upstream).copy_with(
-            raw_path=request.url.path.encode("ascii", "ignore")
-            if not request.scope.get("raw_path")
-            else request.scope["raw_path"] + (b"?" + request.scope["query_string"] if request.url.query else b"")
-        )
-        sent = client.build_request(request.method, target, headers=headers, content=request.stream())
+
+def _strict_check() -> Check:
+    check: Check = import_module("synthscars.labelstudio.validation").check_answer
+    return check
+
+
+class Guard:
+    """The ASGI application. `close` gives its connections back."""
+
+    def __init__(self, workspace: Workspace, upstream: Upstream, check: Check) -> None:
+        self._workspace = workspace
+        self._upstream = upstream
+        self._roles = Roles(workspace)
+        self._identities = Identities(upstream)
+        self._access = Access(workspace, upstream, self._roles)
+        folder = workspace.platform_dir
+        self._answers = Answers(upstream, self._access, folder, load_taxonomy(), check)
+        self._audit = Audit(folder)
+        self._throttle = guard_login.Throttle()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Label Studio has no websockets, so there are none here."""
+        from starlette.requests import Request
+
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope, receive)
+        response = await _Passage(self, request).answer()
+        await response(scope, receive, send)
+
+    async def close(self) -> None:
+        """Give the connections to Label Studio back."""
+        await self._upstream.close()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+class _Passage:
+    """One request on its way through the guard, with what is learned about it, for the log."""
+
+    def __init__(self, guard: Guard, request: Request) -> None:
+        self.guard = guard
+        self.request = request
+        self.method = request.method
+        self.path: str = request.scope["path"]
+        self.query: bytes = request.scope["query_string"]
+        self.address = request.client.host if request.client else ""
+        self.credential = Credential({})
+        self.account: Account | None = None
+        self.who: Who | None = None
+        self.ids: dict[str, int] = {}
+        self.sha256 = ""
+        self.email = ""
+        self.kept = ""
+
+    async def answer(self) -> Response:
+        """The answer, whatever happens: a refusal is one too, and is written down like any other."""
+        changes = self.method not in _SAFE
         try:
-            answer = await client.send(sent, stream=True)
-        except httpx.TransportError:
-            return JSONResponse({"error": "Label Studio does not answer"}, 502)
-        response = StreamingResponse(
-            answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose)
-        )
-        response.raw_headers = [
-            (name.lower(), value)
-            for name, value in answer.headers.raw
-            if name.decode().lower() not in _HOP
-        ]
+            if self.method not in _METHODS:
+                raise RefusedError(405, "This cannot be done here.")
+            if changes:
+                self.guard._audit.require_room()
+            response = await self._pass()
+        except RefusedError as refusal:
+            response = refusal_response(self.request, refusal)
+        except PlatformError as error:
+            _log.error("%s; %s", error.message, error.fix)
+            response = refusal_response(self.request, RefusedError(503, "The platform's files are damaged."))
+        if changes:
+            self._write_down(response.status_code)
         return response
 
-    return Starlette(routes=[Route("/{path:path}", forward, methods=list(METHODS))])
+    async def _pass(self) -> Response:
+        self._check_origin()
+        if self.path == PAGE:
+            return await self._invite()
+        if self.path == EDITOR_PATH:
+            return _editor_script()
+        self.credential = read_credential(self.request)
+        found = match(self.method, self.path)
+        if found is not None and found.route.public:
+            return await self._public(found)
+        self.account = await self.guard._identities.account(self.credential)
+        if self.account is None:
+            raise RefusedError(401, LOG_IN)
+        self.who = self.guard._roles.who(self.account)
+        if self.who is None:
+            raise RefusedError(
+                403, "Your account has no role here. Ask the person who manages the project for one."
+            )
+        if self.who.role == "manager":
+            return await self._forward(await self._any_body(), self.query)
+        if found is None:
+            raise RefusedError(403, NOT_YOURS)
+        return await self._checked(self.who, found)
+
+    async def _checked(self, who: Who, found: Match) -> Response:
+        """For annotators and adjudicators: what the line of the table asks for."""
+        guard, rule = self.guard, found.route.body
+        self.ids = await guard._access.check(who, found, self.query)
+        data = await self._read_body()
+        if self.method not in _SAFE and data and not self._is_json():
+            raise RefusedError(415, "Only JSON can be sent here.")
+        if rule == "next":
+            if self._asked("id") != "next_task":
+                raise RefusedError(403, "Of the actions on tasks only the next task is yours.")
+            if who.role == "annotator":
+                guard_answers.check_stream_body(data, self.ids)
+        elif rule == "view" and who.role == "annotator":
+            guard_answers.check_view_body(data, self.ids)
+        elif rule in ("answer", "change", "draft"):
+            problems, self.kept = await guard._answers.look_at(who, self.credential, found, self.ids, data)
+            if problems:
+                raise guard_answers.refusal_of(problems, self.kept)
+        query = narrowed_query(found.route.narrow, guard._access.projects(who), self.query)
+        answer = await self._send(data, query)
+        if rule == "answer" and answer.status_code == 201:
+            await guard._answers.submitted(who, self.credential, self.ids["task"])
+        content = None
+        if is_narrowed(found.route.narrow, who) and answer.status_code == 200:
+            content = narrowed_bytes(found.route.narrow, who, await read_all(answer))
+        return await self._back(answer, content)
+
+    async def _public(self, found: Match) -> Response:
+        """Login page, static files: the same for everybody."""
+        data = await self._read_body()
+        if self.path.startswith(LOGGED_OUT):
+            self.guard._identities.forget(self.credential)
+        if found.route.body == "login":
+            return await self._log_in(data)
+        return await self._forward(data, self.query)
+
+    async def _log_in(self, data: bytes) -> Response:
+        email = guard_login.form_fields(data).get("email", "").strip().lower()
+        self.guard._throttle.check(email, self.address)
+        self.sha256 = ""  # it would be the digest of a password
+        if not self.guard._roles.may_log_in(email):
+            self.guard._throttle.failed(email, self.address)
+            raise RefusedError(403, "This address and password do not open anything here.")
+        self.email = email
+        response = await self._forward(data, self.query)
+        if response.status_code == 302:
+            self.guard._throttle.succeeded(email)
+        else:
+            self.guard._throttle.failed(email, self.address)
+        return response
+
+    async def _invite(self) -> Response:
+        guard_invite.refuse_other(self.method)
+        if self.method != "POST":
+            return guard_invite.invite_form()
+        data = await self._read_body()
+        self.sha256 = ""
+        guard = self.guard
+        response, self.email = await guard_invite.invite_answer(
+            guard._workspace, guard._throttle, data, self.address
+        )
+        return response
+
+    async def _forward(self, data: bytes | AsyncIterator[bytes] | None, query: bytes) -> Response:
+        return await self._back(await self._send(data, query))
+
+    async def _send(self, data: bytes | AsyncIterator[bytes] | None, query: bytes) -> httpx.Response:
+        upstream = self.guard._upstream
+        headers = upstream.request_headers(self.request, self.credential.headers)
+        if self.method not in _SAFE:
+            length = (
+                str(len(data)) if isinstance(data, bytes) else self.request.headers.get("content-length", "0")
+            )
+            headers.append(("content-length", length))
+        if self.who is not None and self.who.role != "manager" and data:
+            # Said plainly, so that nobody reads the same bytes as other letters.
+            headers = [(name, value) for name, value in headers if name != "content-type"]
+            headers.append(("content-type", "application/json"))
+        return await upstream.send(self.method, self._target(query), headers, data or None)
+
+    def _target(self, query: bytes) -> str:
+        raw: bytes | None = self.request.scope.get("raw_path")
+        if raw and self.who is not None and self.who.role == "manager":
+            return raw.partition(b"?")[0].decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+        return target_of(self.path, query)
+
+    async def _back(self, answer: httpx.Response, content: bytes | None = None) -> Response:
+        self._adopt(answer)
+        secure = self.request.scope["scheme"] == "https"
+        return await self.guard._upstream.response(answer, secure=secure, content=content)
+
+    def _adopt(self, answer: httpx.Response) -> None:
+        """Label Studio signs the session anew in nearly every answer: the new cookie is the same person's."""
+        if self.account is None or not self.credential.session:
+            return
+        for value in answer.headers.get_list("set-cookie"):
+            name, _, rest = value.strip().partition("=")
+            if name == SESSION_COOKIE and (cookie := rest.partition(";")[0].strip('"')):
+                self.guard._identities.adopt(self.account, cookie)
+
+    async def _read_body(self) -> bytes:
+        """The whole body. Raises `RefusedError` 413 if it is too large."""
+        parts, size = [], 0
+        async for part in self.request.stream():
+            size += len(part)
+            if size > MOST:
+                raise RefusedError(413, f"More than {MOST >> 20} MB cannot be sent here.")
+            parts.append(part)
+        data = b"".join(parts)
+        if data:
+            self.sha256 = hashlib.sha256(data).hexdigest()
+        return data
+
+    async def _any_body(self) -> bytes | AsyncIterator[bytes] | None:
+        length = self.request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length) > MOST:
+            return self.request.stream()
+        return await self._read_body()
+
+    def _check_origin(self) -> None:
+        """Refuse changes that another site's page sends in the name of who is logged in here."""
+        headers = self.request.headers
+        if self.method in _SAFE or "authorization" in headers or "x-api-key" in headers:
+            return
+        here = f"{self.request.scope['scheme']}://{headers.get('host', '')}"
+        said = headers.get("origin") or _origin_of(headers.get("referer", ""))
+        if said != here or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise RefusedError(403, "This was sent from the page of another site.")
+
+    def _is_json(self) -> bool:
+        return (
+            self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            == "application/json"
+        )
+
+    def _asked(self, name: str) -> str:
+        from synthscars.companion.guard_access import read_query
+
+        return read_query(self.query).get(name, "")
+
+    def _write_down(self, status: int) -> None:
+        account = self.account
+        entry = Entry(
+            at=datetime.now(UTC),
+            user=account.id if account else 0,
+            email=account.email if account else self.email,
+            role=self.who.role if self.who else "",
+            address=self.address,
+            method=self.method,
+            path=self.path[:2000],
+            status=status,
+            sha256=self.sha256,
+            kept=self.kept,
+            **{name: self.ids.get(name, 0) for name in ("project", "task", "annotation")},
+        )
+        try:
+            self.guard._audit.add(entry)
+        except OSError:
+            # It is done already; nothing more is let through until there is room again.
+            _log.exception("a change is missing in the audit log: %s", msgspec.json.encode(entry).decode())
+
+
+def _editor_script() -> Response:
+    from starlette.responses import Response
+
+    script = (files("synthscars.companion") / "guard_editor.js").read_bytes()
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(script, media_type="text/javascript", headers=headers)
+
+
+def _origin_of(referrer: str) -> str:
+    parts = urlsplit(referrer)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

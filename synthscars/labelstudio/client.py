@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from synthscars.labelstudio.credentials import (
     Account,
@@ -14,6 +13,7 @@ from synthscars.labelstudio.credentials import (
     save_credentials,
 )
 from synthscars.labelstudio.environment import require_client_library
+from synthscars.labelstudio.retries import Patience, UncertainError, patiently, translated
 from synthscars.labelstudio.server import Server, require
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
@@ -22,36 +22,69 @@ if TYPE_CHECKING:
     import httpx
     from label_studio_sdk.client import LabelStudio
 
+__all__ = ["Client", "UncertainError", "connect", "log_in", "translated"]
+
+_Result = TypeVar("_Result")
+
 TIMEOUT = 600.0
 """Seconds for one request. Importing or exporting many tasks takes longer than the client's own 60 s."""
 
+_REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+
 
 class Client:
-    """One account's connection to one server. Its `sdk` is label-studio-sdk's client."""
+    """One account's connection to one server. Its `sdk` is label-studio-sdk's client.
 
-    def __init__(self, url: str, token: str) -> None:
+    token: a legacy token, or a personal access token. patience: with a server that is busy or stumbles.
+    """
+
+    def __init__(self, url: str, token: str, patience: Patience | None = None) -> None:
         import httpx
         from label_studio_sdk.client import LabelStudio
 
+        from synthscars.labelstudio.tokens import auth_for
+
         self.url = url
+        self.patience = patience or Patience()
+        auth = auth_for(url, token)
+        timeout = httpx.Timeout(TIMEOUT, connect=10.0)
         # A proxy that the caller's environment names cannot reach our loopback address.
-        self.http: httpx.Client = httpx.Client(
-            base_url=url, headers={"Authorization": f"Token {token}"}, timeout=TIMEOUT, trust_env=False
-        )
-        plain = httpx.Client(timeout=TIMEOUT, trust_env=False)
+        self.http: httpx.Client = httpx.Client(base_url=url, auth=auth, timeout=timeout, trust_env=False)
+        plain = httpx.Client(auth=auth, timeout=timeout, trust_env=False)
+        # `auth` has the last word about who asks. Tried again is here alone: the SDK would also do so with
+        # requests that must not be done twice.
         self.sdk: LabelStudio = LabelStudio(  # type: ignore[no-untyped-call]
-            base_url=url, api_key=token, timeout=TIMEOUT, httpx_client=plain
+            base_url=url, api_key="unused", timeout=TIMEOUT, httpx_client=plain, max_retries=0
         )
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """Send one request and return the JSON of its answer; options as in `httpx.Client.request`.
 
-        Raises `PlatformError` if the server cannot be reached, refuses, or does not answer with JSON.
+        A `POST` is never sent twice unless the server surely did not do it. Raises `UncertainError` if it may
+        have been done, `PlatformError` if the server cannot be reached, refuses, or answers without JSON.
         """
-        with translated():
+
+        def attempt() -> Any:
             response = self.http.request(method, path, **options)
             response.raise_for_status()
             return response.json() if response.content else None
+
+        return self.call(attempt, repeatable=method in _REPEATABLE)
+
+    def delete(self, path: str) -> None:
+        """Delete something; that it is gone already is no error, for an earlier try may have done it."""
+
+        def attempt() -> None:
+            response = self.http.delete(path)
+            if response.status_code != 404:
+                response.raise_for_status()
+
+        self.call(attempt)
+
+    def call(self, attempt: Callable[[], _Result], *, repeatable: bool = True) -> _Result:
+        """Do something with the server, patiently; `repeatable` and errors as in `retries`."""
+        with translated(repeatable=repeatable):
+            return patiently(attempt, self.patience, repeatable=repeatable)
 
     def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """Every entry of a list that the server gives in pages.
@@ -68,39 +101,6 @@ class Client:
             page += 1
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the errors of the SDK and of HTTP into `PlatformError`."""
-    import httpx
-    from label_studio_sdk.core.api_error import ApiError
-
-    try:
-        yield
-    except ApiError as error:
-        raise PlatformError(
-            f"Label Studio refused a request ({error.status_code}): {_shorten(error.body)}",
-            fix="see platform/server.log",
-        ) from error
-    except httpx.HTTPStatusError as error:
-        # Only the path: the query may hold an invite's secret.
-        request = f"{error.request.method} {error.request.url.path}"
-        raise PlatformError(
-            f"Label Studio refused {request} ({error.response.status_code}): {_text(error.response)}",
-            fix="see platform/server.log",
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        # Without the text: an answer that was cut short may hold a token.
-        raise PlatformError(
-            "Label Studio answered with something that is not JSON",
-            fix="see platform/server.log, and whether the server runs: `synthscars platform status`",
-        ) from error
-    except httpx.HTTPError as error:
-        raise PlatformError(
-            f"Label Studio cannot be reached: {type(error).__name__} {error}",
-            fix="see whether it runs: `synthscars platform status`",
-        ) from error
-
-
 def connect(workspace: Workspace) -> Client:
     """Connect to the workspace's running server as its owner.
 
@@ -110,8 +110,7 @@ def connect(workspace: Workspace) -> Client:
     server = require(workspace)
     credentials = load_credentials(workspace.platform_dir)
     client = Client(server.url, credentials.owner.token)
-    with translated():
-        response = client.http.get("/api/current-user/whoami")
+    response = client.call(lambda: client.http.get("/api/current-user/whoami"))
     if response.status_code in (401, 403):
         # A first start that was killed leaves the account with a token of the server's own making.
         account = log_in(server, credentials.owner)
@@ -173,21 +172,3 @@ def read_account(session: httpx.Client, account: Account) -> Account:
 
 def _with_owner(credentials: Credentials, owner: Account) -> Credentials:
     return Credentials(owner=owner, people=credentials.people)
-
-
-def _text(response: httpx.Response) -> str:
-    import httpx
-
-    try:
-        return _shorten(response.json())
-    except ValueError:
-        return _shorten(response.text)
-    except httpx.ResponseNotRead:
-        return response.reason_phrase
-
-
-def _shorten(body: object) -> str:
-    text = " ".join(str(body).split())
-    if text.startswith("<"):
-        return "an HTML page"
-    return text if len(text) <= 400 else f"{text[:400]}…"

@@ -99,6 +99,13 @@ def _sign_up(workspace: Workspace, owner: Client, account: Account) -> Account:
         owner.request("POST", "/api/invite/reset-token")
 
 
+def forget_password(workspace: Workspace, email: str) -> None:
+    """Keep the token of an account alone, where its person chose the password."""
+    account = load_credentials(workspace.platform_dir).people.get(email)
+    if account is not None and account.password and account.token:
+        _remember(workspace, msgspec.structs.replace(account, password=""))
+
+
 def _forget(workspace: Workspace, account: Account) -> None:
     credentials = load_credentials(workspace.platform_dir)
     people = {email: known for email, known in credentials.people.items() if email != account.email}

@@ -1,15 +1,20 @@
-"""The workspace's project in Label Studio: its interface, its guideline, and the way to the images."""
+"""Projects in Label Studio: their interface, their guideline, and the way to the images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from synthscars.files import atomic_file
-from synthscars.labelstudio.client import Client, translated
+from synthscars.labelstudio.assignment import AssignedProject, note_projects
+from synthscars.labelstudio.client import Client, UncertainError
 from synthscars.labelstudio.interface import guideline_html, label_config
 from synthscars.labelstudio.server import served_images
+from synthscars.problems import PlatformError
+from synthscars.settings import PlatformSettings
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
@@ -21,22 +26,71 @@ _PAGE = 100
 
 
 class Project(msgspec.Struct, frozen=True):
-    """The project that belongs to a workspace."""
+    """A project that belongs to a workspace."""
 
     id: int
     title: str
 
 
 def ensure_project(client: Client, workspace: Workspace) -> Project:
-    """Find the workspace's project, or make it; bring its interface, guideline and storage up to date.
+    """Find the workspace's common project, or make it; bring its interface, guideline and storage up to date.
 
     Raises `PlatformError` if the server refuses, for instance because existing answers use a label that the
     taxonomy no longer has.
     """
-    taxonomy = load_taxonomy()
+    found = find_project(client, workspace)
+    entry = None if found is None else client.request("GET", f"/api/projects/{found.id}/")
     title = project_title(workspace)
-    wanted: dict[str, Any] = {
-        "label_config": label_config(taxonomy),
+    project = put_project(client, workspace, entry, title=title, description=f"synthscars: {workspace.name}")
+    with atomic_file(workspace.platform_dir / _FILE_NAME) as file:
+        file.write(msgspec.json.encode(project))
+    note_projects(workspace, [AssignedProject(id=project.id, title=project.title, kind="common")])
+    return project
+
+
+def put_project(
+    client: Client,
+    workspace: Workspace,
+    entry: Mapping[str, Any] | None,
+    *,
+    title: str,
+    description: str,
+    storage: bool = True,
+    config: str = "",
+) -> Project:
+    """Make a project, or bring one up to date: interface, guideline, storage. Every project is made here.
+
+    entry: what the server says about it, `None` if there is none yet. title: of a new one, 3 to 50
+    characters. description: of a new one, by which it is found again. storage: whether the way to the images
+    is looked after, which takes a request. config: another labelling interface. Raises `PlatformError` if the
+    server refuses.
+    """
+    wanted = _settings(workspace.settings.platform)
+    if config:
+        wanted = {**wanted, "label_config": config}
+    if entry is None:
+        project = _make(client, title, description, wanted)
+    else:
+        project = Project(id=int(entry["id"]), title=str(entry["title"]))
+        changed = {key: value for key, value in wanted.items() if entry.get(key) != value}
+        if changed:
+            client.call(lambda: client.sdk.projects.update(id=project.id, **changed))
+    if storage or entry is None:
+        _ensure_storage(client, workspace, project)
+    return project
+
+
+def list_projects(client: Client, include: str = "") -> list[dict[str, Any]]:
+    """What the server says about every project it has; `include`: only these fields, with commas."""
+    query = {"include": include} if include else {}
+    return list(client.pages("/api/projects/", page_size=_PAGE, **query))
+
+
+@cache
+def _settings(platform: PlatformSettings) -> dict[str, Any]:
+    taxonomy = load_taxonomy()
+    return {
+        "label_config": label_config(taxonomy, platform),
         "expert_instruction": guideline_html(taxonomy),
         "show_instruction": True,
         "show_skip_button": True,
@@ -44,24 +98,30 @@ def ensure_project(client: Client, workspace: Workspace) -> Project:
         "show_collab_predictions": True,
         "maximum_annotations": _MANY,
     }
-    project = find_project(client, workspace)
-    with translated():
-        if project is None:
-            description = f"synthscars: {workspace.name}"
-            made = client.sdk.projects.create(title=title, description=description, **wanted)
-            project = Project(id=int(made.id or 0), title=title)
-        else:
-            _update(client, project, wanted)
-        with atomic_file(workspace.platform_dir / _FILE_NAME) as file:
-            file.write(msgspec.json.encode(project))
-        _ensure_storage(client, workspace, project)
-    return project
+
+
+def _make(client: Client, title: str, description: str, wanted: dict[str, Any]) -> Project:
+    for _ in range(client.patience.tries):
+        try:
+            made = client.call(
+                lambda: client.sdk.projects.create(title=title, description=description, **wanted),
+                repeatable=False,
+            )
+            return Project(id=int(made.id or 0), title=title)
+        except UncertainError:
+            same = [entry for entry in list_projects(client) if entry.get("description") == description]
+            if same:
+                first = min(same, key=lambda entry: int(entry["id"]))
+                return Project(id=int(first["id"]), title=str(first["title"]))
+    raise PlatformError(
+        f"Label Studio does not make the project {title!r}", fix="see platform/server.log, and try again"
+    )
 
 
 def find_project(client: Client, workspace: Workspace) -> Project | None:
-    """The workspace's project by the id in our notes, else by its title; `None` if there is none."""
+    """The workspace's common project by the id in our notes, else by its title; `None` if there is none."""
     title = project_title(workspace)
-    listed = client.pages("/api/projects/", page_size=_PAGE)
+    listed = list_projects(client, include="id,title")
     known = {int(project["id"]): str(project["title"]) for project in listed}
     try:
         noted = msgspec.json.decode((workspace.platform_dir / _FILE_NAME).read_bytes(), type=Project)
@@ -80,21 +140,18 @@ def project_title(workspace: Workspace) -> str:
     return title[:50] if len(title.strip()) >= 3 else f"synthscars {title}".strip()[:50]
 
 
-def _update(client: Client, project: Project, wanted: dict[str, Any]) -> None:
-    current = client.request("GET", f"/api/projects/{project.id}/")
-    changed = {key: value for key, value in wanted.items() if current.get(key) != value}
-    if changed:
-        client.sdk.projects.update(id=project.id, **changed)
-
-
 def _ensure_storage(client: Client, workspace: Workspace, project: Project) -> None:
     # Never synchronised, which would make second tasks: it only lets the server hand the images out.
     path = str(served_images(workspace))
-    for storage in client.sdk.import_storage.local.list(project=project.id):
-        if storage.title == _STORAGE_TITLE:
-            if storage.path != path:
-                client.sdk.import_storage.local.update(id=int(storage.id), path=path)
-            return
-    client.sdk.import_storage.local.create(
-        project=project.id, title=_STORAGE_TITLE, path=path, use_blob_urls=True, synchronizable=False
-    )
+    storages = client.sdk.import_storage.local
+    ours = [
+        storage
+        for storage in client.call(lambda: storages.list(project=project.id))
+        if storage.title == _STORAGE_TITLE
+    ]
+    if not ours:
+        # A second one, made by a try that only seemed to fail, does no harm: both let out the same images.
+        new = {"title": _STORAGE_TITLE, "path": path, "use_blob_urls": True, "synchronizable": False}
+        client.call(lambda: storages.create(project=project.id, **new))
+    elif ours[0].path != path:
+        client.call(lambda: storages.update(id=int(ours[0].id), path=path))

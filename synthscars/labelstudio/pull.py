@@ -1,5 +1,9 @@
 """What annotators answered comes back: first the raw export, kept for ever, then records read from it.
 
+One export holds the tasks of all projects of the workspace, each as the server sent it. Projects in which
+nothing changed since the last pull are not fetched again: their part is taken from the export before. What
+was edited or deleted on the server in between is told, and stays as it was in the older export.
+
 Storing and reading are separate steps. If the second is interrupted, the next pull makes up for it.
 """
 
@@ -7,6 +11,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -16,18 +21,29 @@ import zstandard
 from synthscars.converters import labelstudio as converter
 from synthscars.files import atomic_file
 from synthscars.jsonl import read_records, write_records
-from synthscars.labelstudio.client import Client, translated
-from synthscars.labelstudio.project import Project
-from synthscars.problems import FormatError, PlatformError, Problems
+from synthscars.labelstudio.assignment import assigned_projects
+from synthscars.labelstudio.changes import report_changes
+from synthscars.labelstudio.client import Client
+from synthscars.labelstudio.fetching import Parts, download, fetch_parts, read_parts, write_parts
+from synthscars.labelstudio.project import Project, list_projects
+from synthscars.labelstudio.validation import reported
+from synthscars.problems import FormatError, Problems
 from synthscars.workspace import Workspace
 
 EXPORT_SUFFIX = ".json.zst"
 RECORDS_SUFFIX = ".jsonl.zst"
 _CHUNK = 1 << 20
 
+__all__ = ["EXPORT_SUFFIX", "RECORDS_SUFFIX", "PullResult", "download", "pull"]
+
 
 class PullResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pull found. `is_new`: the export differs from the one before. `statuses`: images by status."""
+    """What a pull found.
+
+    is_new: the export differs from the one before. statuses: images by status. projects: of the workspace, of
+    which `fetched` had something new. edited, deleted: earlier answers that are not on the server any more as
+    they were.
+    """
 
     export: str
     records: str
@@ -36,52 +52,95 @@ class PullResult(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: int
     raters: int
     statuses: dict[str, int]
+    projects: int = 1
+    fetched: int = 1
+    edited: int = 0
+    deleted: int = 0
 
 
-def pull(client: Client, project: Project, workspace: Workspace, problems: Problems) -> PullResult:
-    """Fetch the project's answers, store them untouched, and read them into records.
+def pull(
+    client: Client,
+    project: Project | None,
+    workspace: Workspace,
+    problems: Problems,
+    *,
+    full: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> PullResult:
+    """Fetch the answers of all projects, store them untouched, and read them into records.
 
-    Call it with the workspace locked. Raises `PlatformError` if the server refuses.
+    project: the common one, if there is one; those of the queues are known. full: fetch also what seems to be
+    as it was. advance: called with the number of projects done. Call it with the workspace locked. Raises
+    `PlatformError` if the server refuses.
     """
-    before = workspace.numbered(workspace.exports_dir, EXPORT_SUFFIX)
-    with tempfile.TemporaryDirectory(prefix="synthscars-") as folder:
-        raw = Path(folder) / "export.json"
-        download(client, project, raw)
-        export = store_export(workspace, raw)
-    clear_copies(workspace, project)
+    exports = workspace.numbered(workspace.exports_dir, EXPORT_SUFFIX)
+    parts = read_parts(workspace)
+    if not parts.reported and exports:
+        parts = msgspec.structs.replace(parts, reported=exports[-1].name)
+    projects = _present(client, project, workspace, parts, problems)
+    with tempfile.TemporaryDirectory(prefix="synthscars-") as name:
+        reusable = Parts() if full else parts
+        raw, found, fetched = fetch_parts(client, projects, workspace, reusable, Path(name), advance)
+        export = workspace.exports_dir / parts.export if raw is None else store_export(workspace, raw)
+    write_parts(workspace, Parts(export=export.name, reported=parts.reported, parts=found))
+    for each in projects:
+        clear_copies(workspace, each)
     # The latest export is always read again: problems in it are reported until they are mended. What is wrong
     # with an answer in an older one is mended or reported with the latest; a whole file that is bad is not.
     older = Problems()
     parse_missing(workspace, older, except_for=export)
     problems.extend(problem for problem in older if problem.code == "export.unreadable")
     records = parse_export(workspace, export, problems)
-    return _summary(export, records, is_new=export not in before)
+    edited, deleted = _tell_changes(workspace, parts.reported, export, problems)
+    write_parts(workspace, Parts(export=export.name, reported=export.name, parts=found))
+    summary = _summary(export, records, is_new=export not in exports)
+    return msgspec.structs.replace(
+        summary, projects=len(projects), fetched=fetched, edited=edited, deleted=deleted
+    )
 
 
-def download(client: Client, project: Project, target: Path) -> None:
-    """Fetch the raw export of all tasks, also those without answers, into a file as the server sends it.
+def _present(
+    client: Client, project: Project | None, workspace: Workspace, parts: Parts, problems: Problems
+) -> list[Project]:
+    """The workspace's projects that the server has, by number; those that have gone become problems."""
+    known = {each.id: Project(id=each.id, title=each.title) for each in assigned_projects(workspace)}
+    if project is not None:
+        known[project.id] = project
+    if len(known) == 1 and project is not None:
+        return [project]
+    there = {int(entry["id"]) for entry in list_projects(client, include="id")}
+    had = {part.project for part in parts.parts}
+    for gone in sorted(set(known) - there):
+        if gone in had:
+            problems.add(
+                "project.gone",
+                f"the project {known[gone].title} was deleted on the server",
+                severity="warning",
+                fix=f"what was answered in it stays in exports/{parts.export}; `assign` makes it anew",
+            )
+    return [known[each] for each in sorted(set(known) & there)]
 
-    Raises `PlatformError` if the server refuses or sends anything but a list: exports are kept for ever.
-    """
-    path = f"/api/projects/{project.id}/export"
-    query = {"exportType": "JSON", "download_all_tasks": "true"}
-    with translated(), client.http.stream("GET", path, params=query) as response:
-        response.raise_for_status()
-        with target.open("wb") as file:
-            for chunk in response.iter_bytes(_CHUNK):
-                file.write(chunk)
-    if not _is_list(target):
-        raise PlatformError(
-            "Label Studio sent something else than a whole export", fix="pull again; see platform/server.log"
+
+def _tell_changes(workspace: Workspace, before: str, export: Path, problems: Problems) -> tuple[int, int]:
+    older = workspace.exports_dir / before
+    if not before or before == export.name or not older.exists():
+        return 0, 0
+    changes = Problems()
+    try:
+        report_changes(older, export, changes)
+    except FormatError as error:
+        if any((problem.code, problem.file) == ("export.unreadable", before) for problem in problems):
+            return 0, 0
+        problems.add(
+            "export.unreadable",
+            f"what changed since then cannot be told: {error.message}",
+            severity="warning",
+            file=before,
+            fix="restore it from a backup, or move it away",
         )
-
-
-def _is_list(path: Path) -> bool:
-    """Whether a file starts and ends as a JSON list does: no error page, not cut short."""
-    with path.open("rb") as file:
-        start = file.read(_CHUNK)
-        file.seek(max(path.stat().st_size - _CHUNK, 0))
-        return start.lstrip().startswith(b"[") and file.read().rstrip().endswith(b"]")
+    problems.extend(changes)
+    codes = [problem.code for problem in changes]
+    return codes.count("answer.edited"), codes.count("answer.deleted")
 
 
 def store_export(workspace: Workspace, raw: bytes | Path) -> Path:
@@ -105,7 +164,8 @@ def parse_export(workspace: Workspace, export: Path, problems: Problems) -> Path
     """
     path = workspace.records_dir / f"{export.name.removesuffix(EXPORT_SUFFIX)}{RECORDS_SUFFIX}"
     images = {record.image_id: record for record in workspace.images()}
-    write_records(path, converter.read(export, problems, images))
+    found = converter.read(export, problems, images)
+    write_records(path, reported(found, problems, min_area=workspace.settings.platform.min_area))
     return path
 
 

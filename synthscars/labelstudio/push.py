@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from synthscars.converters.labelstudio import task_data
-from synthscars.labelstudio.client import Client, translated
+from synthscars.labelstudio.client import Client, UncertainError
 from synthscars.labelstudio.project import Project
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
@@ -55,19 +55,49 @@ def push(
     images = list(workspace.images())
     waiting = [record for record in images if record.image_id not in existing]
     advance(len(images) - len(waiting))
-    pushed = 0
-    for start in range(0, len(waiting), BATCH):
-        batch = waiting[start : start + BATCH]
-        tasks = [{"data": data} for data in _data(workspace, batch, problems)]
-        if tasks and not dry_run:
-            client.request(
-                "POST", f"/api/projects/{project.id}/import", params={"return_task_ids": "false"}, json=tasks
-            )
-        pushed += len(tasks)
-        advance(len(batch))
+    if dry_run:
+        pushed = sum(1 for _ in _data(workspace, waiting, problems))
+        advance(len(waiting))
+    else:
+        pushed = add_tasks(client, project, workspace, waiting, problems, advance=advance)
     removed = 0 if dry_run else remove_repeated(client, project)
     present = len(images) - len(waiting)
     return PushResult(images=len(images), present=present, pushed=pushed, removed=removed, dry_run=dry_run)
+
+
+def add_tasks(
+    client: Client,
+    project: Project,
+    workspace: Workspace,
+    records: Sequence[ImageRecord],
+    problems: Problems,
+    *,
+    advance: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Make a task of each of these images, in this order, and return how many were made.
+
+    They must have none in this project. If it stays open whether the server took a batch, it is asked which
+    tasks there are before anything is sent again. Raises `PlatformError` if the server refuses.
+    """
+    sent = 0
+    for start in range(0, len(records), BATCH):
+        batch = records[start : start + BATCH]
+        tasks = [{"data": data} for data in _data(workspace, batch, problems)]
+        sent += len(tasks)
+        for tries_left in reversed(range(client.patience.tries)):
+            if not tasks:
+                break
+            try:
+                path = f"/api/projects/{project.id}/import"
+                client.request("POST", path, params={"return_task_ids": "false"}, json=tasks)
+                break
+            except UncertainError:
+                if not tries_left:
+                    raise
+                there = {task.image_id for task in list_tasks(client, project)}
+                tasks = [task for task in tasks if task["data"]["image_id"] not in there]
+        advance(len(batch))
+    return sent
 
 
 def list_tasks(client: Client, project: Project) -> Iterator[Task]:
@@ -103,8 +133,7 @@ def remove_repeated(client: Client, project: Project) -> int:
         work = {task.id: task.answers + _drafts(client, task) for task in tasks}
         for task in sorted(tasks, key=lambda task: (-work[task.id], task.id))[1:]:
             if not work[task.id]:
-                with translated():
-                    client.sdk.tasks.delete(id=str(task.id))
+                client.delete(f"/api/tasks/{task.id}/")
                 removed += 1
     return removed
 
@@ -117,7 +146,7 @@ def _drafts(client: Client, task: Task) -> int:
     return len(client.request("GET", f"/api/tasks/{task.id}/drafts"))
 
 
-def _data(workspace: Workspace, batch: list[ImageRecord], problems: Problems) -> Iterator[dict[str, Any]]:
+def _data(workspace: Workspace, batch: Sequence[ImageRecord], problems: Problems) -> Iterator[dict[str, Any]]:
     for record in batch:
         url = image_url(workspace, record.image_id)
         if url is None:
@@ -129,4 +158,4 @@ def _data(workspace: Workspace, batch: list[ImageRecord], problems: Problems) ->
                 fix="ingest it again",
             )
         else:
-            yield task_data(record, url)
+            yield task_data(record, url, show_prompt=workspace.settings.platform.show_prompt)

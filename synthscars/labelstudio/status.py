@@ -1,21 +1,36 @@
-"""What a workspace's Label Studio is doing."""
+"""What a workspace's Label Studio is doing, and how far each rater is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import msgspec
 
+from synthscars.labelstudio.assignment import assigned_projects
 from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.credentials import FILE_NAME, load_credentials
-from synthscars.labelstudio.project import find_project
+from synthscars.labelstudio.project import find_project, list_projects
 from synthscars.labelstudio.server import LOG_NAME, find
 from synthscars.workspace import Workspace
 
 
-class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the server and of the project.
+class RaterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one rater is in their own queues. answered: tasks with an answer, `skipped` among them."""
 
-    tasks: images sent. started: tasks with an answer. annotations, skipped: answers, by all people.
-    These are unknown (`None`) unless the server runs, and never left out of the JSON.
+    rater: str
+    projects: int
+    tasks: int
+    answered: int
+    skipped: int
+
+
+class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the server and of the workspace's projects.
+
+    project: the common one; projects: how many there are. tasks: in all of them. started: tasks with an
+    answer. annotations, skipped: answers, by all people. These are unknown (`None`) unless the server runs,
+    and never left out of the JSON. raters: those with a queue of their own.
     account: who runs it; secrets: the file with the passwords. people: every account's e-mail address.
     """
 
@@ -23,10 +38,12 @@ class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     project_url: str = ""
     project: str = ""
+    projects: int | None = None
     tasks: int | None = None
     started: int | None = None
     annotations: int | None = None
     skipped: int | None = None
+    raters: tuple[RaterStatus, ...] = ()
     account: str = ""
     secrets: str = ""
     log: str = ""
@@ -40,19 +57,42 @@ def platform_status(workspace: Workspace) -> PlatformStatus:
         return PlatformStatus(running=False)
     client = connect(workspace)
     project = find_project(client, workspace)
-    known = client.request("GET", f"/api/projects/{project.id}/") if project else {}
+    owners = {each.id: each.rater for each in assigned_projects(workspace)}
+    if project:
+        owners[project.id] = None
+    entries = {int(entry["id"]): entry for entry in list_projects(client) if int(entry["id"]) in owners}
     people = client.request("GET", "/api/users/")
     return PlatformStatus(
         running=True,
         url=server.url,
         project_url=f"{server.url}/projects/{project.id}/data" if project else "",
         project=project.title if project else "",
-        tasks=known.get("task_number", 0),
-        started=known.get("num_tasks_with_annotations", 0),
-        annotations=known.get("total_annotations_number", 0),
-        skipped=known.get("skipped_annotations_number", 0),
+        projects=len(entries),
+        tasks=_sum(entries.values(), "task_number"),
+        started=_sum(entries.values(), "num_tasks_with_annotations"),
+        annotations=_sum(entries.values(), "total_annotations_number"),
+        skipped=_sum(entries.values(), "skipped_annotations_number"),
+        raters=_by_rater(entries, owners),
         account=load_credentials(workspace.platform_dir).owner.email,
         secrets=str(workspace.platform_dir / FILE_NAME),
         log=str(workspace.platform_dir / LOG_NAME),
         people=tuple(sorted(str(person["email"]) for person in people)),
     )
+
+
+def _by_rater(
+    entries: Mapping[int, Mapping[str, Any]], owners: Mapping[int, str | None]
+) -> tuple[RaterStatus, ...]:
+    found = []
+    for rater in sorted({owner for owner in owners.values() if owner}):
+        own = [entries[number] for number in sorted(entries) if owners[number] == rater]
+        tasks, skipped = _sum(own, "task_number"), _sum(own, "skipped_annotations_number")
+        answered = min(_sum(own, "num_tasks_with_annotations") + skipped, tasks)
+        found.append(
+            RaterStatus(rater=rater, projects=len(own), tasks=tasks, answered=answered, skipped=skipped)
+        )
+    return tuple(found)
+
+
+def _sum(entries: Iterable[Mapping[str, Any]], field: str) -> int:
+    return sum(int(entry.get(field) or 0) for entry in entries)

@@ -78,13 +78,13 @@ class LegionConfig(PreTrainedConfig):
     def preset(cls, name: str, *, vocab_size: int = 32_000) -> LegionConfig:
         """One of `PRESETS`; `vocab_size` is the tokenizer's. Raises `ValueError` for another name.
 
-        `tiny` has about 4 million parameters, `small` about 30, `paper` the sizes of CLIP ViT-L/14-336,
+        `tiny` has about 5 million parameters, `small` about 30, `paper` the sizes of CLIP ViT-L/14-336,
         Vicuna-7B and SAM ViT-H.
         """
         if name == "tiny":
             return cls(
                 llava_config=_llava(vocab_size, image=192, patch=16, vision=(128, 2), text=(192, 3)),
-                sam_config=_sam(image=192, patch=8, vision=(128, 1), prompt=64),
+                sam_config=_sam(image=192, patch=8, vision=(128, 0), prompt=64),
                 instruction=SHORT_INSTRUCTION,
                 conv_stem=True,
             )
@@ -161,7 +161,7 @@ def _sam(
 ) -> dict[str, Any]:
     """A quarter of the layers see the whole image, the others windows of it, as in SAM."""
     width, layers = vision
-    every = max(layers // 4, 1) if layers > 8 else min(layers, 2)
+    every = max(layers // 4, 1) if layers > 8 else 2
     return {
         "vision_config": {
             "hidden_size": width,

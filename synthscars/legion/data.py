@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -87,30 +88,45 @@ def mask_of(rings: Rings, canvas: int, size: int) -> NDArray[np.float32]:
 # Augmentation
 
 
-def augmented(example: Example, rng: np.random.Generator) -> Example:
+SMALLEST_CROP = 0.75
+"""Side of the smallest part of a picture that augmentation shows as a whole one."""
+
+
+def uncropped(canvas: int) -> int:
+    """Side of the canvas that examples need so that no crop of them has to be blown up to `canvas`."""
+    return math.ceil(canvas / SMALLEST_CROP)
+
+
+def augmented(example: Example, rng: np.random.Generator, canvas: int | None = None) -> Example:
     """The example cropped, scaled, mirrored and in a little other light; its outlines move with it.
+
+    canvas: side of what comes out, the example's own if not given; see `uncropped`.
 
     A region of which less than half is left is left out, with its words. Mirroring swaps left and right in
     the texts; images with writing are not mirrored, since that is what is wrong with some of them.
     """
-    canvas = len(example["pixels"])
+    canvas = canvas or len(example["pixels"])
+    shrunk = canvas / len(example["pixels"])
     width, height = example["width"], example["height"]
-    share = float(rng.uniform(0.72, 1.0))
+    share = float(rng.uniform(SMALLEST_CROP, 1.0))
     x0, y0 = (float(rng.uniform(0, length * (1 - share))) for length in (width, height))
     mirror = bool(rng.random() < 0.5) and _WRITING not in example["subtypes"]
     # From the new picture's coordinates to the old one's, as PIL wants it.
+    step = share / shrunk
     image = Image.fromarray(example["pixels"]).transform(
         (canvas, canvas),
         Image.Transform.AFFINE,
-        (-share if mirror else share, 0, x0 + share * width if mirror else x0, 0, share, y0),
+        (-step if mirror else step, 0, x0 + share * width if mirror else x0, 0, step, y0),
         Image.Resampling.BILINEAR,
     )
     pixels = np.asarray(image).copy()
-    pixels[height:] = pixels[:, width:] = example["pixels"][-1, -1] if min(width, height) < canvas else 0
+    fill = example["pixels"][-1, -1] if min(width, height) < len(example["pixels"]) else 0
+    width, height = (max(round(length * shrunk), 1) for length in (width, height))
+    pixels[height:] = pixels[:, width:] = fill
     kept: list[int] = []
     rings: list[list[list[float]]] = []
     for number, region in enumerate(example["rings"]):
-        moved = [_moved(ring, x0, y0, share, width if mirror else None) for ring in region]
+        moved = [_moved(ring, x0, y0, step, width if mirror else None) for ring in region]
         inside = [np.clip(ring, 0, [width, height]) for ring in moved]
         if _area(inside) >= 0.5 * _area(moved):
             kept.append(number)
@@ -119,6 +135,8 @@ def augmented(example: Example, rng: np.random.Generator) -> Example:
     return {
         **example,
         "pixels": _relit(pixels, rng),
+        "width": width,
+        "height": height,
         "scene": turned(example["scene"]),
         "rings": rings,
         **{name: [example[name][number] for number in kept] for name in ("artifact_ids", "subtypes")},
@@ -127,9 +145,9 @@ def augmented(example: Example, rng: np.random.Generator) -> Example:
 
 
 def _moved(
-    ring: Sequence[float], x0: float, y0: float, share: float, mirror: int | None
+    ring: Sequence[float], x0: float, y0: float, step: float, mirror: int | None
 ) -> NDArray[np.float64]:
-    points = (np.asarray(ring, dtype=np.float64).reshape(-1, 2) - (x0, y0)) / share
+    points = (np.asarray(ring, dtype=np.float64).reshape(-1, 2) - (x0, y0)) / step
     if mirror is not None:
         points[:, 0] = mirror - points[:, 0]
     return points

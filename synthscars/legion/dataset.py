@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from synthscars.legion.data import Example, augmented, example_of
+from synthscars.legion.data import Example, augmented, example_of, uncropped
 from synthscars.problems import ReleaseError
 from synthscars.records import ORIGINS, STATUSES
 
@@ -27,7 +27,8 @@ LABELS = ("scene", "content_type", "synthetic", "answered", *_TEXTS, "rings")
 class Examples(torch.utils.data.Dataset[Example]):
     """Rows that `read_examples` made, augmented anew in every epoch.
 
-    seed: of the augmentation, `None` for none. labels_of: for each row, the row whose labels it gets instead
+    seed: of the augmentation, `None` for none. canvas: side of what it gives, that of the rows if not given.
+    labels_of: for each row, the row whose labels it gets instead
     of its own (`shuffled`).
     """
 
@@ -36,10 +37,12 @@ class Examples(torch.utils.data.Dataset[Example]):
         rows: Sequence[Any] | Dataset,
         *,
         seed: int | None = None,
+        canvas: int | None = None,
         labels_of: Sequence[int] | None = None,
     ) -> None:
         self.rows = rows
         self.seed = seed
+        self.canvas = canvas
         self.labels_of = labels_of
         self.epoch = 0
 
@@ -56,19 +59,20 @@ class Examples(torch.utils.data.Dataset[Example]):
             example = relabelled(example, unpacked(self.rows[self.labels_of[index]]))
         if self.seed is None:
             return example
-        return augmented(example, np.random.default_rng([self.seed, self.epoch, index]))
+        return augmented(example, np.random.default_rng([self.seed, self.epoch, index]), self.canvas)
 
 
 class ExampleStream(torch.utils.data.IterableDataset[Example]):
     """The same from a release that is streamed: nothing is kept, and images are shuffled within a buffer.
 
-    rows: an iterable dataset of packed examples; count: how many they are.
+    rows: an iterable dataset of packed examples; count: how many they are; seed, canvas: see `Examples`.
     """
 
-    def __init__(self, rows: Any, count: int, *, seed: int | None = None) -> None:
+    def __init__(self, rows: Any, count: int, *, seed: int | None = None, canvas: int | None = None) -> None:
         self.rows = rows
         self.count = count
         self.seed = seed
+        self.canvas = canvas
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -82,13 +86,16 @@ class ExampleStream(torch.utils.data.IterableDataset[Example]):
             if self.seed is None:
                 yield example
             else:
-                yield augmented(example, np.random.default_rng([self.seed, self.epoch, number]))
+                rng = np.random.default_rng([self.seed, self.epoch, number])
+                yield augmented(example, rng, self.canvas)
 
 
-def stream_examples(release: str, canvas: int, *, revision: str | None, seed: int) -> ExampleStream:
+def stream_examples(
+    release: str, canvas: int, *, revision: str | None, seed: int, augment: bool
+) -> ExampleStream:
     """Everything of the train split that a model may see, as it comes: annotated images and photographs.
 
-    Raises `ReleaseError` if the release does not say how many images it has.
+    canvas: side of what comes out. Raises `ReleaseError` if the release does not say how many images it has.
     """
     from datasets import interleave_datasets
 
@@ -98,15 +105,17 @@ def stream_examples(release: str, canvas: int, *, revision: str | None, seed: in
     count = splits["train"].num_examples if "train" in splits else 0
     if not count:
         raise ReleaseError(f"{release} does not say how many images it has", fix="train without streaming")
+    side = uncropped(canvas) if augment else canvas
     told, photographs = (
-        rows.map(packed, fn_kwargs={"canvas": canvas}, remove_columns=rows.column_names, features=_features())
+        rows.map(packed, fn_kwargs={"canvas": side}, remove_columns=rows.column_names, features=_features())
         for rows in (
             annotated.filter(answered, input_columns=["status"]),
             everything.filter(photographed, input_columns=["origin", "image_id"]),
         )
     )
     mixed = interleave_datasets([told, photographs], stopping_strategy="all_exhausted_without_replacement")
-    return ExampleStream(mixed.shuffle(seed=seed, buffer_size=_BUFFER), count, seed=seed)
+    mixed = mixed.shuffle(seed=seed, buffer_size=_BUFFER)
+    return ExampleStream(mixed, count, seed=seed if augment else None, canvas=canvas)
 
 
 def read_examples(

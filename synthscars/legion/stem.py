@@ -1,8 +1,10 @@
-"""A convolutional stem in the place of a vision transformer's patch embedding.
+"""A convolutional pyramid in the place of a vision transformer's patch embedding.
 
 From few images a patch embedding learns edges and textures slowly, and convolutions learn them at once (Xiao
 et al. 2021, "Early Convolutions Help Transformers See Better"). This one is a small residual network (He et
-al. 2016). For presets that are trained from scratch; checkpoints of CLIP and SAM have none.
+al. 2016) that goes down to patches four times as large, where it sees the whole picture, and comes back up
+with what it saw there (Lin et al. 2017, "Feature Pyramid Networks"). For presets that are trained from
+scratch; checkpoints of CLIP and SAM have none.
 """
 
 from __future__ import annotations
@@ -16,62 +18,61 @@ from torch import Tensor, nn
 _NARROWEST = 32
 
 
-class ConvStem(nn.Module):
-    """(batch, 3, side, side) to (batch, width, side / patch, side / patch), halving step by step.
+class Pyramid(nn.Module):
+    """(batch, 3, side, side) to (batch, width, side / patch, side / patch), seen at sizes up to 4 patches.
 
-    patch: a power of 2, at least 4; blocks: residual blocks at each size but the first. `weight` is what CLIP
-    asks for the type and device of the convolution replaced.
+    patch: a power of 2, at least 4; blocks: residual blocks at each size but the largest and the smallest.
+    `weight` is what CLIP and SAM ask for the type and device of the convolution replaced.
     """
 
-    def __init__(self, width: int, patch: int, blocks: int = 3) -> None:
+    def __init__(self, width: int, patch: int, blocks: int = 2) -> None:
         super().__init__()
         steps = round(math.log2(patch))
         if 2**steps != patch or steps < 2:
-            raise ValueError(f"a convolutional stem halves twice or more, so no patches of {patch}")
-        layers: list[nn.Module] = []
-        before = 3
-        for step in range(1, steps + 1):
-            after = max(width >> (steps - step), _NARROWEST)
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.GELU()]
-            if step > 1:  # At full width and half size a block costs more than it tells.
-                layers += [_Block(after) for _ in range(blocks)]
-            before = after
-        self.layers = nn.Sequential(*layers, nn.BatchNorm2d(width))
+            raise ValueError(f"a pyramid halves twice or more, so it has no patches of {patch}")
+        widths = [max(width >> (steps - step), _NARROWEST) for step in range(1, steps + 1)]
+        # At full width and half size a block costs more than it tells.
+        counts = [0] + [blocks] * (steps - 1)
+        pairs = zip([3, *widths], widths, counts, strict=False)
+        self.below = nn.Sequential(*(_halving(before, after, count) for before, after, count in pairs))
+        self.coarse = _halving(width, width, blocks)
+        self.coarsest = _halving(width, width, 1)
+        self.back, self.back_to_coarse = (nn.Conv2d(width, width, 1) for _ in range(2))
+        self.mix = _Block(width)
+        self.norm = nn.BatchNorm2d(width)
         self.width = width
         reset(self)
 
     @property
     def weight(self) -> Tensor:
         """The first convolution's."""
-        first: Tensor = self.layers[0].weight  # type: ignore[assignment]
+        first: Tensor = self.below[0][0].weight  # type: ignore[index, assignment]
         return first
 
     def forward(self, pixels: Tensor) -> Tensor:
         """See the class."""
+        return self.scales(pixels)[0]
+
+    def scales(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, and what is seen in patches twice as large: half the sides, as wide."""
         # Convolutions on CPUs are faster so by a third.
-        found: Tensor = self.layers(pixels.contiguous(memory_format=torch.channels_last))
-        return found
+        one = self.below(pixels.contiguous(memory_format=torch.channels_last))
+        two = self.coarse(one)
+        two = two + _twice(self.back_to_coarse(self.coarsest(two)))
+        return self.norm(self.mix(one + _twice(self.back(two)))), two
 
 
-class Deeper(nn.Module):
-    """Patches twice as large as those of a stem that belongs to another encoder.
+class Shared(nn.Module):
+    """Patches twice as large as those of a pyramid that belongs to another encoder, from what it sees.
 
     Both encoders see the same square, and what one learns of edges, textures and things serves the other too.
-    scale, shift: from this encoder's normalised pixels to those that the stem wants, one each channel.
+    scale, shift: from this encoder's normalised pixels to those that the pyramid wants, one each channel.
     """
 
-    def __init__(self, stem: ConvStem, width: int, scale: Sequence[float], shift: Sequence[float]) -> None:
+    def __init__(self, pyramid: Pyramid, width: int, scale: Sequence[float], shift: Sequence[float]) -> None:
         super().__init__()
-        self._stem = (stem,)  # in a tuple it is no part of this module, and is saved once
-        before = stem.width
-        self.layers = nn.Sequential(
-            nn.Conv2d(before, width, 3, stride=2, padding=1),
-            nn.BatchNorm2d(width),
-            nn.GELU(),
-            _Block(width),
-            _Block(width),
-            nn.BatchNorm2d(width),
-        )
+        self._pyramid = (pyramid,)  # in a tuple it is no part of this module, and is saved once
+        self.layers = nn.Sequential(nn.Conv2d(2 * pyramid.width, width, 1), nn.BatchNorm2d(width))
         reset(self)
         self.scale, self.shift = list(scale), list(shift)
 
@@ -84,7 +85,8 @@ class Deeper(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """See the class."""
         scale, shift = (pixels.new_tensor(each).view(1, 3, 1, 1) for each in (self.scale, self.shift))
-        found: Tensor = self.layers(self._stem[0](pixels * scale + shift))
+        fine, coarse = self._pyramid[0].scales(pixels * scale + shift)
+        found: Tensor = self.layers(torch.cat([nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
         return found
 
 
@@ -97,6 +99,19 @@ def reset(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, _Block):
             nn.init.zeros_(part.second.weight)
+
+
+def _twice(seen: Tensor) -> Tensor:
+    return nn.functional.interpolate(seen, scale_factor=2.0, mode="nearest")
+
+
+def _halving(before: int, after: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride=2, padding=1),
+        nn.BatchNorm2d(after),
+        nn.GELU(),
+        *(_Block(after) for _ in range(blocks)),
+    )
 
 
 class _Block(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from synthscars.files import atomic_file
 from synthscars.legion.answers import answer_text
 from synthscars.legion.configuration_legion import LegionConfig
+from synthscars.legion.data import uncropped
 from synthscars.legion.dataset import (
     Examples,
     ExampleStream,
@@ -140,11 +142,13 @@ def _examples(
 ) -> tuple[Examples | ExampleStream, Examples | ExampleStream]:
     """What is trained on: augmented, and as it is."""
     if settings.streaming:
-        stream = stream_examples(release, canvas, revision=revision, seed=settings.seed)
-        return stream, ExampleStream(stream.rows, stream.count)
-    rows = _rows(release, revision, canvas, work, settings)
+        stream = partial(stream_examples, release, canvas, revision=revision, seed=settings.seed)
+        return stream(augment=True), stream(augment=False)
+    larger, rows = (_rows(release, revision, side, work, settings) for side in (uncropped(canvas), canvas))
     labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
-    return Examples(rows, seed=settings.seed, labels_of=labels), Examples(rows, labels_of=labels)
+    return Examples(larger, seed=settings.seed, canvas=canvas, labels_of=labels), Examples(
+        rows, labels_of=labels
+    )
 
 
 def _rows(release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings) -> Any:

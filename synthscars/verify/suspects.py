@@ -77,6 +77,7 @@ class _Line(msgspec.Struct):
     image_id: str
     artifact_id: str
     epoch: float
+    stage: str = ""
     mask_iou: float | None = None
     mask_loss: float | None = None
     text_loss: float | None = None
@@ -85,9 +86,9 @@ class _Line(msgspec.Struct):
 def dynamics_signals(path: Path, problems: Problems) -> dict[Key, Signal]:
     """What a `dynamics.jsonl` says of each artifact; a line that is none is a problem (`dynamics.line`).
 
-    Each of IoU and losses is a z-score within its epoch, and these are averaged.
+    Each of IoU and losses is a z-score within its epoch of its stage, and these are averaged.
     """
-    epochs: dict[float, list[_Line]] = defaultdict(list)
+    epochs: dict[tuple[str, float], list[_Line]] = defaultdict(list)
     bad = 0
     with path.open("rb") as file:
         for line in file:
@@ -96,7 +97,7 @@ def dynamics_signals(path: Path, problems: Problems) -> dict[Key, Signal]:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 bad += bool(line.strip())
                 continue
-            epochs[found.epoch].append(found)
+            epochs[found.stage, found.epoch].append(found)
     if bad:
         problems.add(
             "dynamics.line",

@@ -67,7 +67,7 @@ def test_what_every_rater_answered_survives_writing_and_reading(record: ImageRec
     for before, after in zip(record.artifacts, found.artifacts, strict=True):
         for ring, again in zip(before.polygons, after.polygons, strict=True):
             assert again == pytest.approx(ring, rel=0, abs=1e-9)
-    assert [msgspec.structs.replace(one, extra={}) for one in found.reviews] == list(record.reviews)
+    assert [bare(one) for one in found.reviews] == list(record.reviews)
     # Everything that Label Studio never saw comes from what is known about the image.
     assert (found.generation, found.group_id, found.split) == (
         record.generation,
@@ -78,7 +78,50 @@ def test_what_every_rater_answered_survives_writing_and_reading(record: ImageRec
 
 def plain(artifact: Artifact) -> Artifact:
     rings = tuple(tuple(0.0 for _ in ring) for ring in artifact.polygons)
-    return msgspec.structs.replace(artifact, polygons=rings, extra={})
+    said = {key: value for key, value in artifact.extra.items() if key == "confidence"}
+    return msgspec.structs.replace(artifact, polygons=rings, extra=said)
+
+
+def bare(review: Review) -> Review:
+    said = {key: value for key, value in review.extra.items() if key == "skip_reason"}
+    return msgspec.structs.replace(review, extra=said)
+
+
+def skipped_task(*reasons: str, submitted: bool = False) -> dict[str, Any]:
+    reviews = tuple(
+        Review(rater_id=f"rater-{n}", status="skipped", extra={"skip_reason": reason} if reason else {})
+        for n, reason in enumerate(reasons, start=1)
+    )
+    task = task_of(msgspec.structs.replace(BASE, reviews=reviews))
+    for answer in task["annotations"]:
+        answer["was_cancelled"] = not submitted
+    return task
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_why_an_image_was_skipped_is_kept_whichever_button_was_pressed(submitted: bool) -> None:
+    record, problems = read_one(skipped_task("damaged", submitted=submitted), images={BASE.image_id: BASE})
+    assert record.status == record.reviews[0].status == "skipped"
+    assert record.reviews[0].extra["skip_reason"] == record.extra["skip_reason"] == "damaged"
+    assert codes(problems) == []
+    again, _ = read_one(task_of(record), images={BASE.image_id: BASE})
+    assert again.reviews[0].extra["skip_reason"] == "damaged"
+
+
+def test_the_reason_that_most_raters_gave_is_the_images() -> None:
+    task = skipped_task("damaged", "unclear", "", "unclear")
+    assert read_one(task, images={BASE.image_id: BASE})[0].extra["skip_reason"] == "unclear"
+    assert "skip_reason" not in read_one(skipped_task(""), images={BASE.image_id: BASE})[0].extra
+
+
+def test_a_reason_to_skip_beside_a_region_is_a_contradiction_and_is_kept() -> None:
+    task = annotated()
+    reason = skipped_task("damaged")["annotations"][0]["result"]
+    items_of(task).extend(reason)
+    record, problems = read_one(task, images={BASE.image_id: BASE})
+    assert (record.status, codes(problems)) == ("annotated", ["annotation.contradiction"])
+    assert record.reviews[0].extra["other_results"] == reason
+    assert "skip_reason" not in record.extra
 
 
 @settings(max_examples=300)

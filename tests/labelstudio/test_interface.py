@@ -1,3 +1,4 @@
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
@@ -5,17 +6,21 @@ import pytest
 
 from synthscars.converters.labelstudio_tasks import (
     CATEGORY,
+    CONFIDENCE,
     CONTENT_TYPE,
     EXPLANATION,
     IMAGE,
     NO_ARTIFACT,
     PHRASE,
+    PROMPT,
     SCENE,
+    SKIP_REASON,
     SUBTYPE_PREFIX,
     results,
 )
-from synthscars.labelstudio.interface import guideline_html, label_config
+from synthscars.labelstudio.interface import confidences, guideline_html, label_config, skip_reasons
 from synthscars.records import Artifact, Review
+from synthscars.settings import PlatformSettings
 from synthscars.taxonomy import Taxonomy, load_taxonomy
 
 TAXONOMY = load_taxonomy()
@@ -121,3 +126,32 @@ def test_markup_in_the_taxonomy_is_shown_and_not_run() -> None:
     assert "&lt;img src=x onerror=alert(1)&gt; &amp; more" in html
     label = control(label_config(nasty(TAXONOMY)), CATEGORY)[0]
     assert label.get("value") == '"><script>x</script>'
+
+
+def test_how_sure_and_why_skipped_have_keys_of_their_own() -> None:
+    config = label_config(TAXONOMY)
+    assert choices(control(config, CONFIDENCE)) == dict(zip(confidences(), "456", strict=True))
+    assert control(config, CONFIDENCE).get("perRegion") == "true"
+    assert control(config, SKIP_REASON).get("perRegion") is None
+    assert list(choices(control(config, SKIP_REASON))) == list(skip_reasons())
+    # Keys of the editor itself: pan, move, polygon, unselect.
+    assert not {"h", "v", "p", "u"} & {
+        key for found in ElementTree.fromstring(config).iter("Choice") if (key := found.get("hotkey"))
+    }
+
+
+def test_the_prompt_is_shown_only_if_it_is_allowed() -> None:
+    assert "$prompt" not in label_config(TAXONOMY)
+    assert (
+        control(label_config(TAXONOMY, PlatformSettings(show_prompt=True)), PROMPT).get("value") == "$prompt"
+    )
+
+
+@pytest.mark.parametrize("shape", ["rectangle", "ellipse", "brush", "magicwand"])
+def test_other_shapes_share_the_labels_and_their_keys(shape: Any) -> None:
+    interface = pytest.importorskip("label_studio_sdk.label_interface")
+    config = label_config(TAXONOMY, PlatformSettings(shapes=("polygon", shape)))
+    interface.LabelInterface(config).validate()
+    assert control(config, CATEGORY).tag == "Labels"
+    assert control(config, shape).tag.lower() == shape
+    assert choices(control(config, CATEGORY)) == {one.id: one.hotkey for one in TAXONOMY.categories}

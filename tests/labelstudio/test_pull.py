@@ -12,8 +12,9 @@ from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
 from synthscars.labelstudio.pull import parse_export, parse_missing, pull, store_export
+from synthscars.labelstudio.retries import Patience
 from synthscars.problems import FormatError, PlatformError, Problems
-from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.records import Artifact, ImageRecord, Review, Status
 from synthscars.workspace import Workspace
 
 
@@ -22,7 +23,8 @@ def export_of(records: list[ImageRecord]) -> bytes:
     tasks = []
     for number, record in enumerate(records, start=1):
         artifacts = [msgspec.structs.replace(one, rater_id="rater-2") for one in record.artifacts]
-        reviews = (Review(rater_id="rater-2", status="annotated" if artifacts else "clean"),)
+        status: Status = "annotated" if artifacts else "clean"
+        reviews = (Review(rater_id="rater-2", status=status, content_type=record.content_type),)
         answered = msgspec.structs.replace(record, artifacts=tuple(artifacts), reviews=reviews)
         tasks.append({"id": number, **converter.task(answered, "/data/x.png", Problems())})
     return msgspec.json.encode(tasks)
@@ -107,7 +109,7 @@ def test_an_export_that_cannot_be_read_leaves_no_records_behind(workspace: Works
 
 def answering(content: bytes, status: int = 200) -> Client:
     """A connection to a server that gives the same answer to every request."""
-    client = Client("http://127.0.0.1:9", "f" * 40)
+    client = Client("http://127.0.0.1:9", "f" * 40, Patience(tries=1))
     transport = httpx.MockTransport(lambda request: httpx.Response(status, content=content))
     client.http = httpx.Client(base_url=client.url, transport=transport)
     return client

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from synthscars.geometry import to_mask
-from synthscars.legion.data import augmented, example_of, mask_of, scene_of
+from synthscars.legion.data import augmented, example_of, mask_of, scene_of, uncropped
 from synthscars.legion.dataset import packed, relabelled, shuffled, unpacked
 from synthscars.release.features import to_row
 from synthscars.simulate import simulate_image
@@ -49,6 +49,24 @@ def test_augmentation_moves_the_outline_with_the_picture(seed: int) -> None:
     outlined = to_mask(found["rings"][0], SIDE, SIDE)
     both, either = (white & outlined).sum(), (white | outlined).sum()
     assert both / either > 0.93
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_crop_of_a_larger_picture_is_not_blown_up(seed: int) -> None:
+    larger = uncropped(192)
+    assert larger == 256
+    example = painted(256, 200, [90, 60, 160, 70, 150, 130, 100, 140])
+    found = augmented(example, np.random.default_rng(seed), 192)
+    assert found["pixels"].shape == (192, 192, 3)
+    assert (found["width"], found["height"]) == (192, 150)
+    if not found["rings"]:
+        return
+    white = found["pixels"].mean(axis=2) > 128
+    outlined = to_mask(found["rings"][0], 192, 192)
+    assert (white & outlined).sum() / (white | outlined).sum() > 0.93
+    # Edges stay sharp: hardly any pixel is neither black nor white.
+    grey = np.abs(found["pixels"].mean(axis=2) - 128) < 90
+    assert grey.sum() < 0.12 * outlined.sum()
 
 
 def test_mirrored_pictures_swap_left_and_right_in_their_texts() -> None:

@@ -14,7 +14,7 @@ from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionPro
 from synthscars.legion.losses import bce_loss, dice_loss
 from synthscars.legion.processing_legion import from_clip_to_sam
 from synthscars.legion.stages import freeze_but, rest
-from synthscars.legion.stem import ConvStem
+from synthscars.legion.stem import Pyramid
 from synthscars.legion.warmup import Scaffold, fresh_weights, shown, subtype_classes, word_classes
 
 
@@ -231,37 +231,39 @@ def test_a_batch_without_any_answer_teaches_no_words(model: LegionForArtifactAna
 
 
 @pytest.mark.parametrize("patch", [4, 8, 16])
-def test_a_stem_halves_down_to_a_patch(patch: int) -> None:
-    stem = ConvStem(64, patch, blocks=1)
-    assert stem(torch.zeros(2, 3, 64, 64)).shape == (2, 64, 64 // patch, 64 // patch)
+def test_a_pyramid_sees_patches_and_those_twice_as_large(patch: int) -> None:
+    pyramid = Pyramid(64, patch, blocks=1)
+    fine, coarse = pyramid.scales(torch.zeros(2, 3, 64, 64))
+    assert fine.shape == (2, 64, 64 // patch, 64 // patch)
+    assert coarse.shape == (2, 64, 64 // patch // 2, 64 // patch // 2)
 
 
 @pytest.mark.parametrize("patch", [2, 6])
-def test_a_stem_of_another_patch_is_refused(patch: int) -> None:
+def test_a_pyramid_of_another_patch_is_refused(patch: int) -> None:
     with pytest.raises(ValueError, match=str(patch)):
-        ConvStem(64, patch)
+        Pyramid(64, patch)
 
 
-def test_both_encoders_look_through_one_stem_that_is_saved_once(
+def test_both_encoders_look_through_one_pyramid_that_is_saved_once(
     model: LegionForArtifactAnalysis, folder: Path
 ) -> None:
     mine, theirs = (
         model.llava.model.vision_tower.embeddings.patch_embedding,
         model.sam.vision_encoder.patch_embed.projection,
     )
-    assert mine._stem[0] is theirs
+    assert mine._pyramid[0] is theirs
     names = load_file(folder / "model.safetensors").keys()
-    assert not any("_stem" in name for name in names)
-    assert any("patch_embed.projection.layers" in name for name in names)
+    assert not any("_pyramid" in name for name in names)
+    assert any("patch_embed.projection.below" in name for name in names)
     # And it sees the same through both.
     pixels = LegionProcessor.from_pretrained(folder).pixels(torch.randint(0, 256, (1, 192, 192, 3)))
     wanted = pixels["grounding_pixel_values"]
     scale, shift = (torch.tensor(each).view(1, 3, 1, 1) for each in from_clip_to_sam())
     torch.testing.assert_close(pixels["pixel_values"] * scale + shift, wanted, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        torch.testing.assert_close(
-            mine(pixels["pixel_values"]), mine.layers(theirs(wanted)), rtol=1e-3, atol=1e-3
-        )
+        fine, coarse = theirs.scales(wanted)
+        seen = mine.layers(torch.cat([torch.nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
+        torch.testing.assert_close(mine(pixels["pixel_values"]), seen, rtol=1e-3, atol=1e-3)
 
 
 def test_what_is_frozen_notes_nothing_of_what_it_sees(folder: Path) -> None:

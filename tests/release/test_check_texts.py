@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthscars.release.check.texts import is_placeholder, script_of
+from synthscars.placeholders import is_placeholder
+from synthscars.release.check.texts import script_of
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from strategies import artifacts, records, reviews
 from synthscars.converters import labelstudio
 from synthscars.records import Artifact, ImageRecord, Review
 
+CONFIDENCES = st.sampled_from([{}, {"confidence": "certain"}, {"confidence": "unsure"}])
+
 
 @st.composite
 def answered_records(draw: st.DrawFn) -> ImageRecord:
@@ -23,13 +25,16 @@ def answered_records(draw: st.DrawFn) -> ImageRecord:
     for number in numbers:
         review = msgspec.structs.replace(draw(reviews(f"rater-{number}")), extra={})
         if review.status == "skipped":
-            review = Review(rater_id=review.rater_id, status="skipped", seconds=review.seconds)
+            why = draw(st.sampled_from([{}, {"skip_reason": "damaged"}]))
+            review = Review(rater_id=review.rater_id, status="skipped", seconds=review.seconds, extra=why)
         elif review.status == "annotated":
             count = draw(st.integers(1, 3))
             # The same ids for every rater: they are unique per rater only.
             found = [draw(artifacts(base.width, base.height, f"r{index}")) for index in range(count)]
             regions += [
-                msgspec.structs.replace(one, rater_id=review.rater_id, votes=None, agreement=None, extra={})
+                msgspec.structs.replace(
+                    one, rater_id=review.rater_id, votes=None, agreement=None, extra=draw(CONFIDENCES)
+                )
                 for one in found
             ]
         answers.append(review)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from synthscars.placeholders import is_placeholder
 from synthscars.problems import Problem, Severity
 from synthscars.release.check.items import Item, region_of
 from synthscars.shown import short
@@ -24,18 +24,6 @@ but hardly on every fourth image."""
 STRANGE_SHARE = 0.1
 """Share of the texts up to which another script is an exception; above it, the dataset has two languages."""
 
-_PLACEHOLDERS = frozenset(
-    re.split(
-        " ",
-        "asdf asdfgh asdfghjkl blah dummy fixme foo foobar lorem n/a nan none null placeholder qwe qwer "
-        "qwerty tba tbd test testing todo undefined unknown untitled xx yxcv zxcv",
-    )
-)
-_MARKED = re.compile(r"(?:TODO|FIXME|TBD)\b|[Ll]orem ipsum", re.ASCII)
-# One letter three times, or a short part three times over: "xxx", "blablabla". A doubled sign is a word in
-# Chinese.
-_REPEATED = re.compile(r"(.)\1{2,}|(.{2,4})\2{2,}")
-_RUN = re.compile(r"([^\W\d_])\1{5,}")
 _LEAST_LETTERS = 4
 _KEPT_PLACES = 20
 
@@ -76,19 +64,6 @@ def check_texts(item: Item, texts: Iterable[Text]) -> Iterator[Problem]:
                 severity="warning",
                 region=region,
             )
-
-
-def is_placeholder(text: str) -> bool:
-    """Whether a text stands where one was to be written later."""
-    short = text.strip()[:10_000]
-    bare = re.sub(r"[\s.…!?,;:_*#\"'()\[\]<>-]+", "", short).casefold()
-    return (
-        not bare
-        or bare in _PLACEHOLDERS
-        or _MARKED.match(short) is not None
-        or _REPEATED.fullmatch(bare) is not None
-        or _RUN.search(short.casefold()) is not None
-    )
 
 
 # Over all images

@@ -1,0 +1,198 @@
+"""Answers on their way in: who may say what, strict validation, and keeping what is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from synthscars.companion.guard_access import Access
+from synthscars.companion.guard_forwarding import Upstream
+from synthscars.companion.guard_identity import Credential, Who
+from synthscars.companion.guard_refusals import RefusedError
+from synthscars.companion.guard_routes import Match
+from synthscars.labelstudio.roles import write_private
+from synthscars.problems import Problem
+from synthscars.taxonomy import Taxonomy
+
+_log = logging.getLogger(__name__)
+
+Check = Callable[[Mapping[str, Any], Taxonomy], Sequence[Problem]]
+"""What is wrong with an answer, as `synthscars.labelstudio.validation.check_answer` tells it."""
+
+REJECTED_NAME = "rejected"
+
+# What the editor sends. `completed_by` and others would give an answer in another person's name.
+_FIELDS = frozenset(
+    {
+        "result",
+        "lead_time",
+        "draft_id",
+        "parent_prediction",
+        "parent_annotation",
+        "started_at",
+        "unique_id",
+        "project",
+        "task",
+        "was_cancelled",
+        "was_postponed",
+        "ground_truth",
+    }
+)
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """A JSON object from a body. Raises `RefusedError` if it is none."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, "The body is not JSON.") from error
+    if not isinstance(value, dict):
+        raise RefusedError(400, "The body is not a JSON object.")
+    return value
+
+
+class Answers:
+    """Looks at answers before Label Studio gets them."""
+
+    def __init__(
+        self, upstream: Upstream, access: Access, platform_dir: Path, taxonomy: Taxonomy, check: Check
+    ) -> None:
+        self._upstream = upstream
+        self._access = access
+        self._folder = platform_dir / REJECTED_NAME
+        self._taxonomy = taxonomy
+        self._check = check
+        # The drafts that were made here, by person and task; the editor does not know of them.
+        self._drafts: dict[tuple[int, int], int] = {}
+
+    async def look_at(
+        self, who: Who, credential: Credential, found: Match, ids: Mapping[str, int], data: bytes
+    ) -> tuple[list[Problem], str]:
+        """What is wrong with the answer in a body, and where it was kept then.
+
+        Raises `RefusedError` if the person may not send such a body at all.
+        """
+        body = read_object(data)
+        await self._check_fields(who, found, ids, body)
+        if found.route.body == "draft":
+            return [], ""
+        complete = body
+        if found.route.body == "change":
+            # A change may come in parts: the answer that would come out has to be good.
+            complete = {**await self._access.annotation(ids["annotation"]), **body}
+        if complete.get("was_cancelled") is True or set(body) == {"ground_truth"}:
+            return [], ""
+        problems = [one for one in self._check(complete, self._taxonomy) if one.severity == "error"]
+        kept = await self._keep(who, credential, ids, body, problems) if problems else ""
+        return problems, kept
+
+    async def submitted(self, who: Who, credential: Credential, task: int) -> None:
+        """Take away the draft of an earlier refusal, once the mended answer is there."""
+        draft = self._drafts.pop((who.id, task), 0)
+        if draft:
+            try:
+                await self._upstream.tell("DELETE", f"/api/drafts/{draft}/", credential.headers, None)
+            except RefusedError:
+                _log.warning("the draft %d of task %d is left over", draft, task)
+
+    async def _check_fields(
+        self, who: Who, found: Match, ids: Mapping[str, int], body: dict[str, Any]
+    ) -> None:
+        other = sorted(set(body) - _FIELDS)
+        if other:
+            raise RefusedError(403, f"{other[0]!r} cannot be set with an answer.")
+        if who.role == "annotator" and "ground_truth" in body and body["ground_truth"] is not False:
+            raise RefusedError(403, "An answer is made final by those who adjudicate.")
+        for name in ("task", "project"):
+            if name in body and body[name] is not None and str(body[name]) != str(ids.get(name)):
+                raise RefusedError(403, f"The {name} of an answer cannot be another one.")
+        draft = body.get("draft_id")
+        if draft and not (isinstance(draft, int) and await self._access.own_draft(who, draft)):
+            raise RefusedError(403, "The draft belongs to somebody else.")
+        # An adjudicator may mark any answer as final, and change nothing else about it.
+        marks = found.route.body == "change" and set(body) == {"ground_truth"}
+        if (
+            found.route.body == "change"
+            and not marks
+            and not await self._access.is_by(who, ids["annotation"])
+        ):
+            raise RefusedError(403, "This answer is somebody else's: only they, or a manager, can change it.")
+
+    async def _keep(
+        self,
+        who: Who,
+        credential: Credential,
+        ids: Mapping[str, int],
+        body: dict[str, Any],
+        problems: list[Problem],
+    ) -> str:
+        """Put the drawing of a refused answer where its author finds it again; returns where."""
+        try:
+            return await self._keep_as_draft(who, credential, ids, body)
+        except RefusedError as error:
+            _log.warning("a refused answer to task %s is kept in a file: %s", ids.get("task"), error.message)
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-task-{ids.get('task', 0)}-{secrets.token_hex(4)}.json"
+        wrong = [str(one) for one in problems]
+        write_private(self._folder / name, {"user": who.id, "ids": dict(ids), "body": body, "wrong": wrong})
+        return f"{REJECTED_NAME}/{name}"
+
+    async def _keep_as_draft(
+        self, who: Who, credential: Credential, ids: Mapping[str, int], body: dict[str, Any]
+    ) -> str:
+        draft = {"result": body.get("result", []), "lead_time": body.get("lead_time")}
+        if not draft["result"]:
+            return ""  # nothing was drawn
+        number = body.get("draft_id") or self._drafts.get((who.id, ids["task"]))
+        if number and "annotation" not in ids:
+            method, path = "PATCH", f"/api/drafts/{number}/"
+        elif "annotation" in ids:
+            method, path = "POST", f"/api/tasks/{ids['task']}/annotations/{ids['annotation']}/drafts"
+        else:
+            method, path = "POST", f"/api/tasks/{ids['task']}/drafts"
+        status, made = await self._upstream.tell(method, path, credential.headers, draft)
+        if status >= 300 or not isinstance(made, dict):
+            raise RefusedError(502, f"the draft was refused ({status})")
+        if not body.get("draft_id") and "annotation" not in ids:
+            self._drafts[who.id, ids["task"]] = int(made["id"])
+        return f"draft {made['id']}"
+
+
+def check_stream_body(data: bytes, ids: Mapping[str, int]) -> None:
+    """Raise `RefusedError` unless a body asks for the next task, without filters."""
+    body = read_object(data)
+    if body.get("ordering") or _items(body.get("filters")) or "view" in body or "query" in body:
+        raise RefusedError(403, "Tasks are given out in their own order: filters are for managers.")
+    if "project" in body and str(body["project"]) != str(ids.get("project")):
+        raise RefusedError(403, "The project of the body is another one than the address names.")
+
+
+def check_view_body(data: bytes, ids: Mapping[str, int]) -> None:
+    """Raise `RefusedError` unless a body describes a view without filters, in the project of the address."""
+    body = read_object(data)
+    inner = body.get("data") if isinstance(body.get("data"), dict) else {}
+    assert isinstance(inner, dict)
+    filtered = _items(inner.get("filters")) or inner.get("ordering") or body.get("ordering")
+    if filtered or body.get("filter_group") or body.get("selected_items"):
+        raise RefusedError(403, "Filters and orders of the table are for managers.")
+    if "project" in body and str(body["project"]) != str(ids.get("project")):
+        raise RefusedError(403, "The project of the body is another one than the address names.")
+
+
+def refusal_of(problems: Sequence[Problem], kept: str) -> RefusedError:
+    """What the editor shows for a refused answer: each region with what is wrong, and what to do."""
+    errors: dict[str, list[str]] = {}
+    for problem in problems:
+        fix = f" ({problem.fix})" if problem.fix else ""
+        errors.setdefault(problem.region or "answer", []).append(f"{problem.what}{fix}")
+    return RefusedError(
+        400, "This answer cannot be submitted yet. Nothing is lost: mend it and submit again.", errors=errors
+    )
+
+
+def _items(filters: object) -> object:
+    return filters.get("items") if isinstance(filters, dict) else filters

@@ -1,0 +1,53 @@
+// Shows in Label Studio's editor why an answer was refused; by itself it would only say "not saved".
+// The guard puts this script into the pages that draw. It changes nothing of what is sent.
+(() => {
+  "use strict";
+  const MARK = "x-synthscars-refused";
+  const original = window.fetch;
+
+  window.fetch = async function (...request) {
+    const answer = await original.apply(this, request);
+    if (!answer.headers.get(MARK)) return answer;
+    const body = await answer.clone().json();
+    show(body);
+    // With this reason the editor adds no message of its own to ours.
+    const quiet = JSON.stringify({ ...body, display_context: { reason: "PAUSED" } });
+    return new Response(quiet, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
+  };
+
+  function element(name, text, style) {
+    const made = document.createElement(name);
+    if (text) made.textContent = text; // never as HTML: it repeats what people typed
+    if (style) made.style.cssText = style;
+    return made;
+  }
+
+  function show(body) {
+    document.getElementById("synthscars-refused")?.remove();
+    const box = element("dialog", "", "max-width: 34rem; width: calc(100% - 2rem); max-height: 80vh; overflow: auto; " +
+      "margin: auto; padding: 1.25rem 1.5rem; border: 0; border-radius: 8px; border-top: 6px solid #c0392b; " +
+      "background: #fff; color: #1c1c1c; font: 16px/1.45 system-ui, sans-serif; box-shadow: 0 8px 40px #0006");
+    box.id = "synthscars-refused";
+    box.setAttribute("role", "alertdialog");
+    box.setAttribute("aria-labelledby", "synthscars-refused-title");
+    const title = element("h2", String(body.detail), "font-size: 1.1em; font-weight: 600; margin: 0 0 0.75em");
+    title.id = "synthscars-refused-title";
+    box.append(title);
+    for (const [where, wrong] of Object.entries(body.validation_errors ?? {})) {
+      box.append(element("h3", where, "font-size: 1em; font-weight: 600; margin: 0.75em 0 0.25em"));
+      const list = element("ul", "", "margin: 0; padding-left: 1.4em; list-style: disc");
+      for (const one of wrong) list.append(element("li", String(one), "margin: 0.2em 0"));
+      box.append(list);
+    }
+    const button = element("button", "Back to the picture", "margin-top: 1.25em; padding: 0.5em 1.1em; border: 0; " +
+      "border-radius: 5px; background: #1f5fbf; color: #fff; font: inherit; cursor: pointer");
+    button.addEventListener("click", () => box.close());
+    box.append(button);
+    box.addEventListener("close", () => box.remove());
+    // Keys pressed here are not the editor's hotkeys.
+    for (const kind of ["keydown", "keyup", "keypress"]) box.addEventListener(kind, (event) => event.stopPropagation());
+    document.body.append(box);
+    box.showModal();
+    button.focus();
+  }
+})();

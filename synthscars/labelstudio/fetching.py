@@ -1,0 +1,193 @@
+"""The raw exports of all projects become one file: a list in which each project has its part.
+
+`platform/pulled.json` notes where each part lies in the newest export, and by what it is seen that nothing
+has changed in its project since: how many tasks and answers there are, and when the newest change was.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from synthscars.converters.json_list import open_plain
+from synthscars.converters.labelstudio_export import open_export
+from synthscars.files import atomic_file
+from synthscars.labelstudio.client import Client
+from synthscars.labelstudio.project import Project
+from synthscars.labelstudio.retries import CutShortError
+from synthscars.problems import FormatError
+from synthscars.workspace import Workspace
+
+PARTS_NAME = "pulled.json"
+_CHUNK = 1 << 20
+_NEWEST_FIRST = json.dumps({"ordering": ["-tasks:updated_at"]})
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One project in an export. mark: what is compared; offset, length: bytes in the unpacked file."""
+
+    project: int
+    mark: str
+    offset: int
+    length: int
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies where in an export. reported: up to which export it was told what people changed."""
+
+    export: str = ""
+    reported: str = ""
+    parts: tuple[Part, ...] = ()
+
+
+def read_parts(workspace: Workspace) -> Parts:
+    """The notes of the last pull; empty ones if there are none, so that everything is fetched."""
+    try:
+        parts = msgspec.json.decode((workspace.platform_dir / PARTS_NAME).read_bytes(), type=Parts)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Parts()
+    # Exports may have been moved away or restored from elsewhere.
+    return parts if (workspace.exports_dir / parts.export).is_file() else Parts()
+
+
+def write_parts(workspace: Workspace, parts: Parts) -> None:
+    """Keep the notes of a pull."""
+    with atomic_file(workspace.platform_dir / PARTS_NAME) as file:
+        file.write(msgspec.json.encode(parts))
+
+
+def fetch_parts(
+    client: Client,
+    projects: Sequence[Project],
+    workspace: Workspace,
+    before: Parts,
+    folder: Path,
+    advance: Callable[[int], None],
+) -> tuple[Path | None, tuple[Part, ...], int]:
+    """The merged export in `folder`, where the parts lie in it, and how many projects had to be fetched.
+
+    `None` instead of a file if the export that `before` describes still is what the server has.
+    """
+    known = {part.project: part for part in before.parts}
+    marks: dict[int, str] = {}
+    fetched: dict[int, Path] = {}
+    for project in projects:
+        # Looked at before it is fetched: what changes in between is found next time.
+        marks[project.id] = mark = _mark(client, project)
+        part = known.get(project.id)
+        if part is None or part.mark != mark or not mark:
+            fetched[project.id] = folder / f"{project.id}.json"
+            download(client, project, fetched[project.id])
+        advance(1)
+    newest = workspace.numbered(workspace.exports_dir, ".json.zst")[-1:]
+    if not fetched and known.keys() == marks.keys() and [path.name for path in newest] == [before.export]:
+        return None, before.parts, 0
+    target = folder / "export.json"
+    parts = []
+    with target.open("wb") as file, ExitStack() as stack:
+        old: IO[bytes] | None = None
+        if fetched.keys() != marks.keys():
+            old = stack.enter_context(open_plain(workspace.exports_dir / before.export))
+        file.write(b"[")
+        for number, mark in marks.items():
+            if number in fetched or old is None:
+                source: IO[bytes] = stack.enter_context(fetched[number].open("rb"))
+                start, length = _inside(source)
+            else:
+                source, start, length = old, known[number].offset, known[number].length
+            if length and file.tell() > 1:
+                file.write(b",")
+            parts.append(Part(project=number, mark=mark, offset=file.tell(), length=length))
+            _copy(source, start, length, file)
+        file.write(b"]")
+    return target, tuple(parts), len(fetched)
+
+
+def download(client: Client, project: Project, target: Path) -> None:
+    """Fetch the raw export of all tasks, also those without answers, into a file as the server sends it.
+
+    Raises `PlatformError` if the server refuses or sends anything but a whole list: exports are
+    kept for ever.
+    """
+    path = f"/api/projects/{project.id}/export"
+    query = {"exportType": "JSON", "download_all_tasks": "true"}
+
+    def attempt() -> None:
+        with client.http.stream("GET", path, params=query) as response:
+            response.raise_for_status()
+            with target.open("wb") as file:
+                for chunk in response.iter_bytes(_CHUNK):
+                    file.write(chunk)
+        try:
+            with open_export(target, "it", lambda data: ""):
+                pass
+        except FormatError as error:
+            raise CutShortError(error.message) from error
+
+    client.call(attempt)
+
+
+def _mark(client: Client, project: Project) -> str:
+    """What differs after any change of tasks or answers; empty if that cannot be told.
+
+    Drafts do not show in it. Neither would a change at a time that the server's clock went through before, so
+    nothing is told from a clock that is behind the newest change.
+    """
+    query = {"project": project.id, "page_size": 1, "query": _NEWEST_FIRST, "include": "id,updated_at"}
+
+    def attempt() -> tuple[Any, str]:
+        response = client.http.get("/api/tasks/", params=query)
+        response.raise_for_status()
+        return response.json(), response.headers.get("Date", "")
+
+    answer, date = client.call(attempt)
+    if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
+        return ""
+    newest = [(task.get("id"), str(task.get("updated_at"))) for task in answer["tasks"]]
+    if newest and not _is_past(newest[0][1], date):
+        return ""
+    counts = {key: value for key, value in answer.items() if key != "tasks"}
+    return json.dumps([newest, counts], sort_keys=True)
+
+
+def _is_past(when: str, date: str) -> bool:
+    try:
+        # The header has no fractions of a second.
+        now = email.utils.parsedate_to_datetime(date) + timedelta(seconds=1)
+        return datetime.fromisoformat(when) <= now
+    except (ValueError, TypeError):
+        return False
+
+
+def _inside(file: IO[bytes]) -> tuple[int, int]:
+    """Where the items of a list begin, and how many bytes they are; the file is known to be a list."""
+    start = _skip_space(file, 0, 1) + 1
+    end = _skip_space(file, os.fstat(file.fileno()).st_size - 1, -1)
+    first = _skip_space(file, start, 1)
+    return (first, _skip_space(file, end - 1, -1) + 1 - first) if first < end else (start, 0)
+
+
+def _skip_space(file: IO[bytes], place: int, step: int) -> int:
+    while True:
+        file.seek(place)
+        if not file.read(1).isspace():
+            return place
+        place += step
+
+
+def _copy(source: IO[bytes], offset: int, length: int, target: IO[bytes]) -> None:
+    source.seek(offset)
+    while length:
+        chunk = source.read(min(length, _CHUNK))
+        if not chunk:
+            raise FormatError("the export before is shorter than noted", fix="pull with --full")
+        target.write(chunk)
+        length -= len(chunk)

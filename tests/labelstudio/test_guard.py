@@ -1,0 +1,441 @@
+"""The guard in front of a real Label Studio: what each role gets, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from guard_server import log_in, running_guard
+from guarded_people import Team, drawn, make_queue, team_at_work
+
+from synthscars.cli import main
+from synthscars.companion.guard import MOST
+from synthscars.labelstudio.credentials import load_credentials
+from synthscars.labelstudio.invites import create_invite
+from synthscars.labelstudio.roles import people, remove_member, set_role
+from synthscars.records import ImageRecord
+from synthscars.workspace import Workspace
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def team(served: tuple[Workspace, list[ImageRecord]]) -> Iterator[Team]:
+    with team_at_work(*served) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(team: Team) -> Iterator[str]:
+    with running_guard(team.workspace, team.owner.url) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def sessions(team: Team, url: str) -> Iterator[dict[str, httpx.Client]]:
+    made = {name: log_in(url, team.email(name), team.password(name)) for name in team.people}
+    yield made
+    for session in made.values():
+        session.close()
+
+
+def audit_lines(team: Team) -> list[dict[str, Any]]:
+    files = sorted((team.workspace.platform_dir / "audit").iterdir())
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def test_an_annotator_takes_the_next_task_and_submits(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    nia, project = sessions["nia"], team.projects["nia"]
+    asked = {"project": str(project), "ordering": [], "filters": {"conjunction": "and", "items": []}}
+    given = nia.post(f"/api/dm/actions?id=next_task&project={project}", json=asked)
+    assert given.status_code == 200, given.text
+    task = given.json()["id"]
+    assert task in team.tasks["nia"]
+    made = nia.post(f"/api/tasks/{task}/annotations?project={project}", json=drawn())
+    assert made.status_code == 201, made.text
+    assert made.json()["completed_by"] == team.people["nia"].id
+    found = nia.get(f"/api/tasks/{task}/annotations/").json()
+    assert [one["id"] for one in found] == [made.json()["id"]]
+    line = audit_lines(team)[-1]
+    assert (line["email"], line["role"]) == (team.email("nia"), "annotator")
+    assert (line["method"], line["status"], line["task"], line["project"]) == ("POST", 201, task, project)
+    assert re.fullmatch("[0-9a-f]{64}", line["sha256"])
+
+
+def test_a_refused_answer_is_told_and_its_drawing_is_kept(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    nia, task = sessions["nia"], team.tasks["nia"][1]
+    for _ in range(2):  # the second refusal makes no second draft
+        refused = nia.post(f"/api/tasks/{task}/annotations", json=drawn(explanation=""))
+        assert refused.status_code == 400
+        assert list(refused.json()["validation_errors"]) == ["Region 1 (Structure)"]
+    drafts = team.owner.request("GET", f"/api/tasks/{task}/drafts")
+    assert [one["user"] for one in drafts] == [team.email("nia")]
+    assert drafts[0]["result"][0]["value"]["points"][0] == [20, 20]
+    assert audit_lines(team)[-1]["kept"] == f"draft {drafts[0]['id']}"
+    assert nia.post(f"/api/tasks/{task}/annotations", json=drawn()).status_code == 201
+    assert team.owner.request("GET", f"/api/tasks/{task}/drafts") == []
+
+
+def test_a_change_that_spoils_an_answer_is_refused(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    nia, task = sessions["nia"], team.tasks["nia"][2]
+    made = nia.post(f"/api/tasks/{task}/annotations", json=drawn()).json()
+    address = f"/api/annotations/{made['id']}/"
+    assert nia.patch(address, json=drawn(explanation="")).status_code == 400
+    assert team.owner.request("GET", address)["result"] == made["result"]
+    (draft,) = team.owner.request("GET", f"/api/tasks/{task}/drafts")
+    assert draft["annotation"] == made["id"]
+    assert nia.patch(address, json=drawn("there are six fingers")).status_code == 200
+    skipped = nia.post(f"/api/tasks/{task}/annotations", json={**drawn(""), "was_cancelled": True})
+    assert skipped.status_code == 201  # a skip needs no explanation ...
+    back = nia.patch(f"/api/annotations/{skipped.json()['id']}/", json={"was_cancelled": False})
+    assert back.status_code == 400  # ... and does not become an answer by the back door
+    assert nia.delete(address).status_code == 204
+
+
+def test_the_drawing_is_kept_in_a_file_where_no_draft_can_be_made(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    nia, task = sessions["nia"], team.tasks["nia"][1]
+    body = {**drawn(explanation=""), "lead_time": "not a number"}
+    assert nia.post(f"/api/tasks/{task}/annotations", json=body).status_code == 400
+    name = audit_lines(team)[-1]["kept"]
+    kept = json.loads((team.workspace.platform_dir / name).read_bytes())
+    assert kept["user"] == team.people["nia"].id
+    assert kept["body"]["result"] == body["result"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"completed_by": 1},
+        {"ground_truth": True},
+        {"task": 987654},
+        {"project": 987654},
+        {"updated_by": 1},
+        {"draft_id": 987654},
+        {"unknown": 1},
+    ],
+)
+def test_an_answer_cannot_be_given_in_another_name_or_place(
+    team: Team, sessions: dict[str, httpx.Client], field: dict[str, Any]
+) -> None:
+    address = f"/api/tasks/{team.tasks['nia'][0]}/annotations"
+    assert sessions["nia"].post(address, json={**drawn(), **field}).status_code == 403
+
+
+def test_only_json_in_utf_8_is_an_answer(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    address = f"/api/tasks/{team.tasks['nia'][0]}/annotations"
+    form = sessions["nia"].post(address, data={"result": "[]"})
+    assert form.status_code == 415
+    other = sessions["nia"].post(
+        address,
+        content=json.dumps(drawn()).encode("utf-16"),
+        headers={"Content-Type": "application/json; charset=utf-16"},
+    )
+    # Python's JSON reader finds out by itself that this is UTF-16; Label Studio is told UTF-8.
+    assert other.status_code == 400
+
+
+def test_nothing_of_another_annotator_is_seen_or_changed(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    nia, oto = sessions["nia"], sessions["oto"]
+    task, project = team.tasks["oto"][0], team.projects["oto"]
+    answer = oto.post(f"/api/tasks/{task}/annotations", json=drawn("a secret of oto"))
+    assert answer.status_code == 201
+    draft = oto.post(f"/api/tasks/{task}/drafts", json={"result": drawn("a draft of oto")["result"]})
+    assert draft.status_code == 201
+    number, own = answer.json()["id"], team.tasks["nia"][0]
+    tries: list[tuple[str, str, Any]] = [
+        ("GET", f"/api/tasks/{task}", None),
+        ("GET", f"/api/tasks/{task}/annotations", None),
+        ("GET", f"/api/tasks/{task}/drafts", None),
+        ("GET", f"/api/annotations/{number}", None),
+        ("PATCH", f"/api/annotations/{number}", drawn()),
+        ("DELETE", f"/api/annotations/{number}", None),
+        ("POST", f"/api/annotations/{number}/convert-to-draft", {}),
+        ("POST", f"/api/tasks/{own}/annotations/{number}/drafts", {"result": []}),
+        ("GET", f"/api/drafts/{draft.json()['id']}", None),
+        ("PATCH", f"/api/drafts/{draft.json()['id']}", {"result": []}),
+        ("DELETE", f"/api/drafts/{draft.json()['id']}", None),
+        ("POST", f"/api/tasks/{own}/annotations", {**drawn(), "draft_id": draft.json()["id"]}),
+        ("POST", f"/api/tasks/{task}/annotations", drawn()),
+        ("GET", f"/api/tasks?project={project}", None),
+        ("GET", f"/api/tasks?project={team.projects['nia']}&query=%7B%7D", None),
+        ("GET", f"/api/tasks?project={team.projects['nia']}&project={project}", None),
+        ("GET", f"/api/projects/{project}", None),
+        ("GET", f"/api/projects/{project}/next", None),
+        ("GET", f"/api/dm/columns?project={project}", None),
+        ("GET", "/api/dm/columns", None),
+        ("GET", f"/projects/{project}/data?task={task}", None),
+    ]
+    before = (
+        team.owner.request("GET", f"/api/annotations/{number}/"),
+        team.owner.request("GET", f"/api/tasks/{task}/drafts"),
+    )
+    for method, address, body in tries:
+        got = nia.request(method, address, json=body)
+        assert got.status_code in (400, 403), (method, address, got.status_code)
+        assert "secret" not in got.text
+        assert team.email("oto") not in got.text
+    assert before == (
+        team.owner.request("GET", f"/api/annotations/{number}/"),
+        team.owner.request("GET", f"/api/tasks/{task}/drafts"),
+    )
+    assert [one["id"] for one in nia.get("/api/projects").json()["results"]] == [team.projects["nia"]]
+    assert nia.get(f"/api/projects?ids={project}").json()["results"] == []
+    assert [one["email"] for one in nia.get("/api/users").json()] == [team.email("nia")]
+
+
+def test_in_one_s_own_project_the_answers_of_others_are_left_out(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    nia, pia, task = sessions["nia"], sessions["pia"], team.tasks["nia"][3]
+    project = team.projects["nia"]
+    assert pia.post(f"/api/tasks/{task}/annotations", json=drawn("a secret of pia")).status_code == 201
+    shown = [
+        nia.get(f"/api/tasks/{task}"),
+        nia.get(f"/api/tasks/{task}/annotations"),
+        nia.get(f"/api/tasks?project={project}&page=1&page_size=30"),
+        nia.get(f"/api/projects/{project}/next"),
+    ]
+    for answer in shown:
+        assert answer.status_code == 200
+        assert "secret" not in answer.text
+    listed = {one["id"]: one for one in shown[2].json()["tasks"]}
+    assert listed[task]["total_annotations"] == 0
+    assert "secret" in pia.get(f"/api/tasks/{task}").text
+
+
+def test_an_adjudicator_reads_and_marks_and_changes_nothing_else(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    pia, task = sessions["pia"], team.tasks["oto"][1]
+    answer = sessions["oto"].post(f"/api/tasks/{task}/annotations", json=drawn("read by pia")).json()
+    address = f"/api/annotations/{answer['id']}/"
+    assert "read by pia" in pia.get(address).text
+    assert pia.patch(address, json={"ground_truth": True}).status_code == 200
+    assert team.owner.request("GET", address)["ground_truth"] is True
+    assert pia.patch(address, json={**drawn(), "ground_truth": True}).status_code == 403
+    assert pia.delete(address).status_code == 403
+    assert pia.delete(f"/api/projects/{team.projects['oto']}/").status_code == 403
+    assert pia.patch(f"/api/projects/{team.projects['oto']}/", json={"title": "mine"}).status_code == 403
+    assert pia.get(f"/api/projects/{team.projects['oto']}/export").status_code == 403
+    deleting = f"/api/dm/actions?id=delete_tasks&project={team.projects['oto']}"
+    for name in ("pia", "oto"):
+        assert sessions[name].post(deleting, json={"project": team.projects["oto"]}).status_code == 403
+
+
+def test_a_manager_may_do_everything(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    manager, project = sessions["max"], team.projects["oto"]
+    assert manager.patch(f"/api/projects/{project}/", json={"description": "by max"}).status_code == 200
+    export = manager.get(f"/api/projects/{project}/export?exportType=JSON")
+    assert export.status_code == 200
+    assert len(export.json()) >= 1
+    assert manager.get("/api/storages/").status_code == 200
+    # Label Studio's own answers are not validated for managers, and not narrowed.
+    task = team.tasks["oto"][2]
+    made = manager.post(f"/api/tasks/{task}/annotations", json=drawn(explanation=""))
+    assert made.status_code == 201
+    assert manager.delete(f"/api/annotations/{made.json()['id']}/").status_code == 204
+    assert len(manager.get("/api/users").json()) > 4
+
+
+def test_a_large_import_of_a_manager_passes_in_pieces(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    project = make_queue(team.owner, team.workspace, "nobody")
+    tasks = [{"data": {"image": f"/data/{number}.png", "pad": "x" * 60_000}} for number in range(300)]
+    sent = sessions["max"].post(f"/api/projects/{project}/import", json=tasks)
+    assert len(sent.request.content) > MOST
+    assert sent.status_code == 201, sent.text[:300]
+    assert sent.json()["task_count"] == 300
+    address = f"/api/tasks/{team.tasks['nia'][0]}/annotations"
+    too_large = sessions["nia"].post(address, content=b" " * (17 << 20))
+    assert too_large.status_code == 413
+
+
+def test_tokens_have_the_role_of_their_account(team: Team, url: str) -> None:
+    token = team.people["nia"].account.token
+    with httpx.Client(base_url=url, headers={"Authorization": f"Token {token}"}, trust_env=False) as api:
+        assert api.get("/api/current-user/whoami").json()["email"] == team.email("nia")
+        assert api.get(f"/api/tasks/{team.tasks['nia'][0]}").status_code == 200
+        assert api.get(f"/api/tasks/{team.tasks['oto'][0]}").status_code == 403
+        assert api.delete(f"/api/projects/{team.projects['nia']}/").status_code == 403
+    with httpx.Client(base_url=url, headers={"X-Api-Key": token}, trust_env=False) as api:
+        assert api.get(f"/api/tasks/{team.tasks['oto'][0]}").status_code == 403
+    owner = load_credentials(team.workspace.platform_dir).owner.token
+    both = {"Authorization": f"Token {token}", "X-Api-Key": owner}
+    assert httpx.get(f"{url}/api/current-user/whoami", headers=both, trust_env=False).status_code == 400
+    wrong = {"Authorization": "Token 0123456789"}
+    assert httpx.get(f"{url}/api/current-user/whoami", headers=wrong, trust_env=False).status_code == 401
+
+
+def test_another_site_s_page_changes_nothing(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    nia, address = sessions["nia"], f"/api/tasks/{team.tasks['nia'][0]}/drafts"
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "", "Referer": "https://evil.example/x"},
+        {"Origin": ""},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        assert nia.post(address, json={"result": []}, headers=headers).status_code == 403
+
+
+def test_who_is_not_logged_in_is_led_to_the_login_page(url: str) -> None:
+    page = httpx.get(f"{url}/projects/", headers={"Accept": "text/html"}, trust_env=False)
+    assert (page.status_code, page.headers["location"]) == (302, "/user/login/?next=/projects/")
+    assert httpx.get(f"{url}/api/projects", trust_env=False).status_code == 401
+    login = httpx.get(f"{url}/user/login/", trust_env=False)
+    assert login.status_code == 200
+    assert "127.0.0.1" not in login.text  # Label Studio's own address would lead past the guard
+
+
+def test_nobody_gets_the_cookies_of_who_came_before(team: Team, url: str) -> None:
+    with closing(log_in(url, team.email("nia"), team.password("nia"))) as nia:
+        assert nia.get("/api/projects").status_code == 200
+    # Label Studio answers the login page with a redirection to whoever it takes for logged in.
+    assert httpx.get(f"{url}/user/login/", trust_env=False).status_code == 200
+    with httpx.Client(base_url=url, trust_env=False) as visitor:
+        visitor.get("/static/css/main.css")
+        assert visitor.get("/api/projects").status_code == 401
+
+
+def test_an_address_without_a_role_cannot_log_in(url: str) -> None:
+    with httpx.Client(base_url=url, headers={"Origin": url}, trust_env=False) as session:
+        session.get("/user/login/")
+        fields = {"email": "nobody@guard.example.org", "password": "x" * 12}
+        assert session.post("/user/login/", data=fields).status_code == 403
+
+
+def test_removing_somebody_ends_their_session_and_keeps_their_answers(team: Team, url: str) -> None:
+    session = log_in(url, team.email("oto"), team.password("oto"))
+    answers = team.owner.request("GET", f"/api/tasks/{team.tasks['oto'][0]}/annotations/")
+    try:
+        assert session.get("/api/projects").status_code == 200
+        remove_member(team.workspace, team.email("oto"))
+        assert session.get("/api/projects").status_code == 403
+        assert session.post(f"/api/tasks/{team.tasks['oto'][0]}/annotations", json=drawn()).status_code == 403
+        with pytest.raises(AssertionError):
+            log_in(url, team.email("oto"), team.password("oto"))
+    finally:
+        set_role(team.workspace, team.email("oto"), "annotator", team.people["oto"].id)
+    assert session.get("/api/projects").status_code == 200
+    assert team.owner.request("GET", f"/api/tasks/{team.tasks['oto'][0]}/annotations/") == answers
+
+
+def test_logging_out_is_believed_at_once(team: Team, url: str) -> None:
+    session = log_in(url, team.email("oto"), team.password("oto"))
+    assert session.get("/logout").status_code == 302
+    assert session.get("/api/projects").status_code == 401
+
+
+def test_passwords_are_not_tried_for_long(team: Team, url: str) -> None:
+    with httpx.Client(base_url=url, headers={"Origin": url}, trust_env=False, timeout=60) as session:
+        session.get("/user/login/")
+        token = session.cookies.get("csrftoken") or ""
+        answers = [
+            session.post(
+                "/user/login/",
+                data={
+                    "email": team.email("pia"),
+                    "password": f"wrong {number}",
+                    "csrfmiddlewaretoken": token,
+                },
+            ).status_code
+            for number in range(11)
+        ]
+    assert answers == [200] * 10 + [429]
+
+
+def test_an_invited_person_chooses_a_password_once(team: Team, url: str) -> None:
+    _, token = create_invite(team.workspace, "quin@guard.example.org", "annotator")
+    with httpx.Client(base_url=url, headers={"Origin": url}, trust_env=False, timeout=60) as session:
+        form = session.get("/guard/invite")
+        assert "frame-ancestors 'none'" in form.headers["content-security-policy"]
+        fields = {"code": token, "password": "my own secret", "again": "my own secret"}
+        assert session.post("/guard/invite", data={**fields, "again": "other"}).status_code == 400
+        assert session.post("/guard/invite", data={**fields, "code": "x"}).status_code == 403
+        made = session.post("/guard/invite", data=fields)
+        assert made.status_code == 201, made.text
+        assert session.post("/guard/invite", data=fields).status_code == 403
+    quin = next(one for one in people(team.workspace) if one.email == "quin@guard.example.org")
+    assert quin.role == "annotator"
+    with closing(log_in(url, quin.email, "my own secret")) as logged_in:
+        assert logged_in.get("/api/projects").json()["results"] == []
+    files = team.workspace.platform_dir.rglob("*")
+    texts = [
+        path.read_bytes() for path in files if path.is_file() and path.suffix in (".json", ".jsonl", ".log")
+    ]
+    assert not [text for text in texts if b"my own secret" in text or token.encode() in text]
+
+
+def test_no_secret_gets_into_the_audit_log(team: Team, sessions: dict[str, httpx.Client]) -> None:
+    text = json.dumps(audit_lines(team))
+    for person in team.people.values():
+        assert person.account.token not in text
+        assert person.account.password not in text
+    for session in sessions.values():
+        assert str(session.cookies.get("sessionid")) not in text
+    assert "csrfmiddlewaretoken" not in text
+
+
+def test_without_label_studio_people_are_told_and_nothing_is_lost(team: Team) -> None:
+    with running_guard(team.workspace, "http://127.0.0.1:9") as alone:
+        page = httpx.get(f"{alone}/user/login/", headers={"Accept": "text/html"}, trust_env=False)
+        assert page.status_code == 502
+        assert "still on your page" in page.text
+        headers = {"Authorization": f"Token {team.people['nia'].account.token}"}
+        sent = httpx.post(f"{alone}/api/tasks/1/drafts", json={}, headers=headers, trust_env=False)
+        assert sent.status_code == 502
+        assert sent.json()["detail"].startswith("The server that keeps the tasks does not answer")
+
+
+def test_while_nobody_has_a_queue_the_common_project_is_everybody_s(team: Team, url: str) -> None:
+    path = team.workspace.platform_dir / "projects.json"
+    noted = path.read_bytes()
+    common = json.loads((team.workspace.platform_dir / "project.json").read_bytes())["id"]
+    with closing(log_in(url, team.email("nia"), team.password("nia"))) as nia:
+        assert nia.get(f"/api/projects/{common}").status_code == 403
+        try:
+            path.unlink()
+            assert nia.get(f"/api/projects/{common}").status_code == 200
+            assert nia.get(f"/api/projects/{team.projects['nia']}").status_code == 403
+        finally:
+            path.write_bytes(noted)
+
+
+def test_the_commands_make_show_and_remove_people(team: Team) -> None:
+    def run(*arguments: str, **options: Any) -> Any:
+        command = ["platform", "users", *arguments, "--workspace", str(team.workspace.root)]
+        return CliRunner().invoke(main, command, **options)
+
+    made = run(
+        "add", "Rosa@guard.example.org", "--role", "adjudicator", "--password-stdin", input="correct horse\n"
+    )
+    assert made.exit_code == 0, made.output
+    assert "rosa@guard.example.org is adjudicator now" in made.output
+    assert "correct horse" not in made.output
+    changed = run("add", "rosa@guard.example.org", "--role", "annotator", "--show")
+    assert "is annotator now, was adjudicator" in changed.output
+    assert "correct horse" in changed.output
+    invited = run("invite", "sam@guard.example.org", "--url", "https://label.example.org", "--json")
+    assert json.loads(invited.output)["link"].startswith("https://label.example.org/guard/invite#")
+    listed = json.loads(run("list", "--json").output)
+    assert {one["email"]: one["role"] for one in listed["people"]}["rosa@guard.example.org"] == "annotator"
+    assert [one["email"] for one in listed["invited"]] == ["sam@guard.example.org"]
+    table = run("list").output
+    assert "rosa@guard.example.org" in table
+    assert "invited until" in table
+    for email in ("rosa@guard.example.org", "sam@guard.example.org"):
+        assert run("remove", email).exit_code == 0
+    again = run("remove", "rosa@guard.example.org")
+    assert (again.exit_code, "has no role" in again.output) == (2, True)
+    assert run("add", "no address").exit_code == 2
