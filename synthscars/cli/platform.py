@@ -18,8 +18,8 @@ from synthscars.cli.common import (
 )
 from synthscars.cli.platform_assign import assign, reopen, show_raters
 from synthscars.cli.platform_review import changes, gold
-from synthscars.cli.platform_views import preannotate, review
 from synthscars.cli.platform_users import users
+from synthscars.cli.platform_views import preannotate, review
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -52,41 +52,53 @@ platform.add_command(users)
 @platform.command()
 @workspace_option
 @click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    help="Preferred port; the workspace's if not given. Ignored if it runs already.",
+    "--port", type=click.IntRange(1, 65535), help="Preferred port; the workspace's setting if not given."
+)
+@click.option("--host", default="", help="Address to listen at, if not this machine alone (127.0.0.1).")
+@click.option(
+    "--public-url", default="", metavar="URL", help="With --host: https address of the proxy before it."
 )
 @json_option
-def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
-    """Start Label Studio and prepare the project.
+def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_json: bool) -> None:
+    """Start Label Studio and, before it, the companion that people come to; prepare the project.
 
     The first time, Label Studio is installed into an environment of its own in the user's cache folder (name
     another one in SYNTHSCARS_LABEL_STUDIO_ENV), and an account is made; its password is in
-    platform/credentials.json.
+    platform/credentials.json. What ended is started again, what runs is left alone.
 
     \b
-    Example:
+    Examples:
       synthscars platform up --port 8090
+      synthscars platform up --host 0.0.0.0 --public-url https://scars.example.org
     """
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import ensure_project
     from synthscars.labelstudio.queues import refresh
     from synthscars.labelstudio.server import start
+    from synthscars.labelstudio.service import plan_companion, start_companion
     from synthscars.labelstudio.status import platform_status
 
     screen = console()
-    server, started = start(workspace, lambda line: screen.print(line, markup=False), port)
+
+    def say(line: str) -> None:
+        screen.print(line, markup=False)
+
+    companion = plan_companion(workspace, say, port=port, host=host, public_url=public_url)
+    _, started = start(workspace, say, 0, companion.public_url)
     client = connect(workspace)
     with workspace.lock():
         ensure_project(client, workspace)
         refresh(client, workspace)
+    companion, begun = start_companion(workspace, companion, say)
     status = platform_status(workspace)
     if as_json:
         print_json(status)
         return
     screen = output()
-    screen.print(f"Label Studio {'runs' if started else 'was already running'} at {server.url}", markup=False)
+    state = "runs" if started or begun else "was already running"
+    screen.print(f"The platform {state} at {companion.url}", markup=False)
     screen.print(f"  project   {status.project_url}", markup=False)
+    screen.print(f"  dashboard {companion.url}/companion/dashboard", markup=False)
     screen.print(f"  account   {status.account}, password in {status.secrets}", markup=False)
 
 
@@ -94,19 +106,21 @@ def up(workspace: Workspace, port: int | None, as_json: bool) -> None:
 @workspace_option
 @json_option
 def down(workspace: Workspace, as_json: bool) -> None:
-    """Stop Label Studio. Nothing is lost; `up` starts it again.
+    """Stop the companion and Label Studio. Nothing is lost; `up` starts them again.
 
     \b
     Example:
       synthscars platform down
     """
     from synthscars.labelstudio.server import stop
+    from synthscars.labelstudio.service import stop_companion
 
-    stopped = stop(workspace)
+    companion = stop_companion(workspace)
+    stopped = stop(workspace) or companion
     if as_json:
         print_json({"stopped": stopped})
     else:
-        output().print("Label Studio is stopped" if stopped else "Label Studio was not running")
+        output().print("The platform is stopped" if stopped else "The platform was not running")
 
 
 @platform.command()
@@ -218,6 +232,8 @@ def status(workspace: Workspace, as_json: bool) -> None:
     if not found.running:
         screen.print("Label Studio is not running; start it with `synthscars platform up`", markup=False)
         return
+    if not found.companion:
+        screen.print("the companion is not running; start it with `synthscars platform up`", markup=False)
     for name, value in (
         ("url", found.url),
         ("project", f"{found.project}, {found.project_url}"),

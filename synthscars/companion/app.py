@@ -19,9 +19,9 @@ from starlette.routing import Mount, Route
 import synthscars
 from synthscars.companion.bodies import Refused, read_object, same_secret
 from synthscars.companion.dashboard import dashboard_routes
-from synthscars.companion.guard import create_guard
+from synthscars.companion.guard import Guard, create_guard
 from synthscars.companion.hints import Hints, webhook_handler
-from synthscars.companion.identity import AskLabelStudio, Identify
+from synthscars.companion.identity import Identify
 from synthscars.companion.images import image_handler
 from synthscars.companion.measures import CONTENT_TYPE, Measures
 from synthscars.companion.ml import ml_routes
@@ -55,13 +55,14 @@ def create_app(
     """The service of a workspace.
 
     companion: where it listens, and its secrets. upstream: Label Studio's own address. identify: says who
-    sends a request, by default by asking Label Studio. guard: what answers every path that is not below
+    sends a request, by default what the guard finds out. guard: what answers every path that is not below
     `/companion/`. reconciler: pulls now and then, by default as the settings say.
     """
     api = httpx.AsyncClient(base_url=upstream, timeout=30, trust_env=False, follow_redirects=False)
     measures, hints, presence = Measures(), Hints(), Presence()
     pictures = Pictures(workspace)
-    who = identify or AskLabelStudio(workspace, api)
+    guard = guard or create_guard(workspace, upstream)
+    who = identify or _by(guard)
     every = workspace.settings.platform.reconcile_minutes
     pulls = reconciler or Reconciler(workspace, every, measures)
     service = _Service(companion, api, who, pictures, measures, pulls)
@@ -76,21 +77,27 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await task
             await api.aclose()
+            if isinstance(guard, Guard):
+                await guard.close()
 
+    origins = _origins(companion, upstream)
     image = image_handler(
-        pictures, companion.key, who, _origins(companion, upstream), lambda why: measures.refused.labels(why).inc()
+        pictures, companion.key, who, origins, lambda why: measures.refused.labels(why).inc()
     )
+    webhook = webhook_handler(hints, companion.hook_secret, measures)
     routes: list[Any] = [
         Route("/companion/health", service.health),
         Route("/companion/metrics", service.metrics),
         Route("/companion/openapi.json", service.openapi),
         Route("/companion/images/{image_id}", image, methods=["GET", "HEAD", "OPTIONS"]),
         Route("/companion/images/{image_id}/address", service.address, methods=["POST"]),
-        Route("/companion/webhook", webhook_handler(hints, companion.hook_secret, measures), methods=["POST"]),
+        Route(
+            "/companion/webhook", webhook_handler(hints, companion.hook_secret, measures), methods=["POST"]
+        ),
         *dashboard_routes(workspace, companion, api, who, presence, hints, pulls),
         *ml_routes(workspace, companion.hook_secret),
         Route("/companion/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-        Mount("/", guard or create_guard(workspace, upstream)),
+        Mount("/", guard),
     ]
     return Starlette(
         routes=routes,
@@ -102,6 +109,11 @@ def create_app(
         ],
         exception_handlers={500: _failed},
     )
+
+
+def _by(guard: ASGIApp) -> Identify:
+    assert isinstance(guard, Guard), "who is another guard's business: give `identify` with it"
+    return guard.identify
 
 
 def _hosts(companion: Companion) -> list[str]:

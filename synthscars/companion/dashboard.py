@@ -1,4 +1,5 @@
 """placeholder"""
 
+
 def dashboard_routes(*_: object) -> list[object]:
     return []

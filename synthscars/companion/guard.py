@@ -103,6 +103,14 @@ class Guard:
         response = await _Passage(self, request).answer()
         await response(scope, receive, send)
 
+    async def identify(self, request: Request) -> Who | None:
+        """Who sends a request that is not passed on; `None`: nobody with a role, or Label Studio is away."""
+        try:
+            account = await self._identities.account(read_credential(request))
+            return self._roles.who(account) if account else None
+        except RefusedError:
+            return None
+
     async def close(self) -> None:
         """Give the connections to Label Studio back."""
         await self._upstream.close()

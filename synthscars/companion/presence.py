@@ -92,13 +92,13 @@ class Observed:
             await self._note_person(scope)
 
     async def _note_person(self, scope: Scope) -> None:
-        from starlette.requests import HTTPConnection
+        from starlette.requests import Request
 
         path, method = scope["path"], scope["method"]
         task, stream = _TASK.match(path), _NEXT.match(path)
         if task is None and stream is None:
             return
-        who = await self._identify(HTTPConnection(scope))
+        who = await self._identify(Request(scope))
         if who is None:
             return
         what = "looks at"

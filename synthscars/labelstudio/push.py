@@ -10,6 +10,7 @@ import msgspec
 
 from synthscars.converters.labelstudio import task_data
 from synthscars.labelstudio.client import Client, UncertainError
+from synthscars.labelstudio.companion_file import IMAGES_PATH, read_companion
 from synthscars.labelstudio.project import Project
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
@@ -110,10 +111,15 @@ def list_tasks(client: Client, project: Project) -> Iterator[Task]:
 
 
 def image_url(workspace: Workspace, image_id: str) -> str | None:
-    """Where the server hands out an image of the workspace, `None` if its file is missing."""
+    """Where people get an image of the workspace from, `None` if its file is missing.
+
+    From the companion, for whoever is logged in, if the workspace has one; else from Label Studio itself.
+    """
     path = workspace.find_image(image_id)
     if path is None:
         return None
+    if read_companion(workspace.platform_dir) is not None:
+        return f"{IMAGES_PATH}{image_id}"
     return f"/data/local-files/?d={quote('images/' + path.relative_to(workspace.images_dir).as_posix())}"
 
 

@@ -27,7 +27,7 @@ from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
-KIND = "review"
+KIND: Final = "review"
 VERSION = "candidates"
 
 Json = dict[str, Any]

@@ -201,28 +201,33 @@ def server_environment(
     """
     inherited = {key: value for key, value in os.environ.items() if _INHERITED.fullmatch(key)}
     database = postgres_of(workspace)
-    return inherited | (database.for_server() if database else {}) | _behind(public_url) | {
-        "LABEL_STUDIO_BASE_DATA_DIR": str(workspace.platform_dir),
-        # Its pages build every address with this; relative ones, if it is empty.
-        "LABEL_STUDIO_HOST": f"http://{HOST}:{port}" if public_url is None else public_url,
-        "LABEL_STUDIO_USERNAME": owner.email,
-        "LABEL_STUDIO_PASSWORD": owner.password,
-        "LABEL_STUDIO_USER_TOKEN": owner.token,
-        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(served_images(workspace).parent),
-        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-        "COLLECT_ANALYTICS": "false",
-        "SENTRY_DSN": "",
-        "FRONTEND_SENTRY_DSN": "",
-        "LATEST_VERSION_CHECK": "false",
-        # The companion services (webhooks, predictions) run on this machine too.
-        "SSRF_PROTECTION_ENABLED": "false",
-        "ML_BLOCK_LOCAL_IP": "false",
-        "fflag_feat_utc_210_prediction_validation_15082025": "true",
-        "LOG_LEVEL": "WARNING",
-        "PYTHONUNBUFFERED": "1",
-    }
+    return (
+        inherited
+        | (database.for_server() if database else {})
+        | _behind(public_url)
+        | {
+            "LABEL_STUDIO_BASE_DATA_DIR": str(workspace.platform_dir),
+            # Its pages build every address with this; relative ones, if it is empty.
+            "LABEL_STUDIO_HOST": f"http://{HOST}:{port}" if public_url is None else public_url,
+            "LABEL_STUDIO_USERNAME": owner.email,
+            "LABEL_STUDIO_PASSWORD": owner.password,
+            "LABEL_STUDIO_USER_TOKEN": owner.token,
+            "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+            "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(served_images(workspace).parent),
+            "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+            "COLLECT_ANALYTICS": "false",
+            "SENTRY_DSN": "",
+            "FRONTEND_SENTRY_DSN": "",
+            "LATEST_VERSION_CHECK": "false",
+            # The companion services (webhooks, predictions) run on this machine too.
+            "SSRF_PROTECTION_ENABLED": "false",
+            "ML_BLOCK_LOCAL_IP": "false",
+            "fflag_feat_utc_210_prediction_validation_15082025": "true",
+            "LOG_LEVEL": "WARNING",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 def _behind(public_url: str | None) -> dict[str, str]:
@@ -280,9 +285,7 @@ def _give_up(server: Server, folder: Path) -> None:
     (folder / _INFO_NAME).unlink(missing_ok=True)
 
 
-def _launch(
-    environment: Path, folder: Path, port: int, variables: dict[str, str]
-) -> subprocess.Popen[bytes]:
+def _launch(environment: Path, folder: Path, port: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     command = [str(executable(environment)), "start", "--no-browser", "--enable-legacy-api-token"]
     command += ["--internal-host", HOST, "--port", str(port)]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

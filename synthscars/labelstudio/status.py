@@ -12,6 +12,7 @@ from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.credentials import FILE_NAME, load_credentials
 from synthscars.labelstudio.project import find_project, list_projects
 from synthscars.labelstudio.server import LOG_NAME, find
+from synthscars.labelstudio.service import find_companion
 from synthscars.workspace import Workspace
 
 
@@ -28,6 +29,7 @@ class RaterStatus(msgspec.Struct, frozen=True, kw_only=True):
 class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     """State of the server and of the workspace's projects.
 
+    running: Label Studio; companion: the service before it. url: where people come to.
     project: the common one; projects: how many there are. tasks: in all of them. started: tasks with an
     answer. annotations, skipped: answers, by all people. These are unknown (`None`) unless the server runs,
     and never left out of the JSON. raters: those with a queue of their own.
@@ -35,6 +37,7 @@ class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     running: bool
+    companion: bool = False
     url: str = ""
     project_url: str = ""
     project: str = ""
@@ -52,9 +55,10 @@ class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def platform_status(workspace: Workspace) -> PlatformStatus:
     """Ask the workspace's server. Raises `PlatformError` if it runs but does not answer."""
-    server = find(workspace)
+    server, companion = find(workspace), find_companion(workspace)
     if server is None:
-        return PlatformStatus(running=False)
+        return PlatformStatus(running=False, companion=companion is not None)
+    url = companion.url if companion else server.url
     client = connect(workspace)
     project = find_project(client, workspace)
     owners = {each.id: each.rater for each in assigned_projects(workspace)}
@@ -64,8 +68,9 @@ def platform_status(workspace: Workspace) -> PlatformStatus:
     people = client.request("GET", "/api/users/")
     return PlatformStatus(
         running=True,
-        url=server.url,
-        project_url=f"{server.url}/projects/{project.id}/data" if project else "",
+        companion=companion is not None,
+        url=url,
+        project_url=f"{url}/projects/{project.id}/data" if project else "",
         project=project.title if project else "",
         projects=len(entries),
         tasks=_sum(entries.values(), "task_number"),

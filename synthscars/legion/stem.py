@@ -46,7 +46,7 @@ class Pyramid(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The first convolution's."""
-        first: Tensor = self.below[0][0].weight  # type: ignore[index, assignment]
+        first: Tensor = self.below[0][0].weight  # type: ignore[index]
         return first
 
     def forward(self, pixels: Tensor) -> Tensor:

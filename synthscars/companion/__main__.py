@@ -1,0 +1,61 @@
+"""`python -m synthscars.companion WORKSPACE`: the service as a process, which `platform up` starts.
+
+Where it listens, and its secrets, stand in `platform/companion.json`; Label Studio's address in
+`platform/server.json`. Both are written before it is started.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from synthscars.companion.logs import log, log_to_stderr
+from synthscars.labelstudio.companion_file import read_companion
+from synthscars.labelstudio.server import require
+from synthscars.problems import PlatformError, SynthScarsError
+from synthscars.workspace import Workspace
+
+_GRACE = 15
+"""Seconds for requests that are being answered when it is told to end."""
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM; returns an exit status."""
+    log_to_stderr()
+    try:
+        _serve(Workspace.open(Path(arguments[0])))
+    except SynthScarsError as error:
+        log("cannot_start", error=error.message, fix=error.fix)
+        return 3
+    return 0
+
+
+def _serve(workspace: Workspace) -> None:
+    import uvicorn
+
+    from synthscars.companion.app import create_app
+    from synthscars.legion.serving import listen
+
+    companion = read_companion(workspace.platform_dir)
+    if companion is None:
+        raise PlatformError(
+            "there is no platform/companion.json", fix="start it with `synthscars platform up`"
+        )
+    app = create_app(workspace, companion, require(workspace).url)
+    at = listen(companion.host, companion.port)
+    log("starting", port=companion.port, version=companion.version)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # What stands before it and ends TLS is on this machine, and says whether people came through TLS.
+        proxy_headers=bool(companion.public_url),
+        forwarded_allow_ips="127.0.0.1",
+        timeout_graceful_shutdown=_GRACE,
+    )
+    uvicorn.Server(config).run(sockets=[at])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
