@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from importlib import import_module
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -38,6 +38,7 @@ from synthscars.companion.guard_narrowing import is_narrowed, narrow, narrowed_q
 from synthscars.companion.guard_refusals import LOG_IN, NOT_YOURS, RefusedError, refusal_response
 from synthscars.companion.guard_routes import LOGGED_OUT, Match, match
 from synthscars.labelstudio.invites import PAGE
+from synthscars.labelstudio.validation import check_answer
 from synthscars.problems import PlatformError
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
@@ -68,12 +69,8 @@ def create_guard(
     upstream: Label Studio's own address. check: says what is wrong with an answer, by default
     `synthscars.labelstudio.validation.check_answer`. transport: another way to reach Label Studio.
     """
-    return Guard(workspace, Upstream(upstream, transport), check or _strict_check())
-
-
-def _strict_check() -> Check:
-    check: Check = import_module("synthscars.labelstudio.validation").check_answer
-    return check
+    strict = partial(check_answer, min_area=workspace.settings.platform.min_area)
+    return Guard(workspace, Upstream(upstream, transport), check or strict)
 
 
 class Guard:
