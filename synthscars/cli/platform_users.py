@@ -32,6 +32,10 @@ def users() -> None:
     annotator    sees their own queue and their own answers, and changes nothing else
     adjudicator  reads everything, answers, marks answers as final
     manager      everything, like the account that `platform up` made
+
+    \b
+    Example:
+      synthscars platform users invite ada@example.org
     """
 
 
@@ -56,9 +60,9 @@ def add(
       synthscars platform users add max@example.org --role adjudicator --show
     """
     from synthscars.labelstudio.client import connect
-    from synthscars.labelstudio.credentials import FILE_NAME
+    from synthscars.labelstudio.credentials import FILE_NAME, load_credentials
     from synthscars.labelstudio.invites import cancel_invites
-    from synthscars.labelstudio.people import add_person
+    from synthscars.labelstudio.people import add_person, has_account
     from synthscars.labelstudio.roles import checked_address, set_role
     from synthscars.problems import UsageError
 
@@ -66,6 +70,12 @@ def add(
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else ""
     if password_stdin and not password:
         raise UsageError("the input has no password in its first line", fix="write it there, then a newline")
+    if email == load_credentials(workspace.platform_dir).owner.email:
+        raise UsageError(f"{email} owns the platform and is a manager always", fix="name somebody else")
+    if password and has_account(workspace, email):
+        raise UsageError(
+            f"{email} has an account, whose password stays as it is", fix="leave --password-stdin out"
+        )
     person = add_person(workspace, connect(workspace), email, password)
     before = set_role(workspace, email, role, person.id)
     cancel_invites(workspace, email)
@@ -150,7 +160,13 @@ def remove(workspace: Workspace, email: str, as_json: bool) -> None:
 @workspace_option
 @click.argument("email")
 @_role_option
-@click.option("--hours", type=click.FloatRange(0.1, 24 * 30), default=72.0, show_default=True)
+@click.option(
+    "--hours",
+    type=click.FloatRange(0.1, 24 * 30),
+    default=72.0,
+    show_default=True,
+    help="How long the link holds.",
+)
 @click.option("--url", help="Address under which people reach the platform; the companion's if not given.")
 @json_option
 def invite(

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from importlib import import_module
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from synthscars.companion import guard_answers, guard_invite, guard_login
 from synthscars.companion.guard_access import Access
 from synthscars.companion.guard_answers import Answers, Check
 from synthscars.companion.guard_audit import Audit, Entry
-from synthscars.companion.guard_forwarding import EDITOR_PATH, Upstream, read_all, target_of
+from synthscars.companion.guard_forwarding import EDITOR_PATH, Upstream, decoded, read_all, target_of
 from synthscars.companion.guard_identity import (
     SESSION_COOKIE,
     Account,
@@ -33,10 +34,11 @@ from synthscars.companion.guard_identity import (
     Who,
     read_credential,
 )
-from synthscars.companion.guard_narrowing import is_narrowed, narrowed_bytes, narrowed_query
+from synthscars.companion.guard_narrowing import is_narrowed, narrow, narrowed_query
 from synthscars.companion.guard_refusals import LOG_IN, NOT_YOURS, RefusedError, refusal_response
 from synthscars.companion.guard_routes import LOGGED_OUT, Match, match
 from synthscars.labelstudio.invites import PAGE
+from synthscars.labelstudio.validation import check_answer
 from synthscars.problems import PlatformError
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
@@ -67,12 +69,8 @@ def create_guard(
     upstream: Label Studio's own address. check: says what is wrong with an answer, by default
     `synthscars.labelstudio.validation.check_answer`. transport: another way to reach Label Studio.
     """
-    return Guard(workspace, Upstream(upstream, transport), check or _strict_check())
-
-
-def _strict_check() -> Check:
-    check: Check = import_module("synthscars.labelstudio.validation").check_answer
-    return check
+    strict = partial(check_answer, min_area=workspace.settings.platform.min_area)
+    return Guard(workspace, Upstream(upstream, transport), check or strict)
 
 
 class Guard:
@@ -143,10 +141,12 @@ class _Passage:
         self.sha256 = ""
         self.email = ""
         self.kept = ""
+        self.upstream_seconds = 0.0
 
     async def answer(self) -> Response:
         """The answer, whatever happens: a refusal is one too, and is written down like any other."""
         changes = self.method not in _SAFE
+        started = time.perf_counter()
         try:
             if self.method not in _METHODS:
                 raise RefusedError(405, "This cannot be done here.")
@@ -160,6 +160,8 @@ class _Passage:
             response = refusal_response(self.request, RefusedError(503, "The platform's files are damaged."))
         if changes:
             self._write_down(response.status_code)
+        own = 1000 * (time.perf_counter() - started - self.upstream_seconds)
+        response.headers["Server-Timing"] = f"guard;dur={own:.1f}"
         return response
 
     async def _pass(self) -> Response:
@@ -210,7 +212,9 @@ class _Passage:
             await guard._answers.submitted(who, self.credential, self.ids["task"])
         content = None
         if is_narrowed(found.route.narrow, who) and answer.status_code == 200:
-            content = narrowed_bytes(found.route.narrow, who, await read_all(answer))
+            value = decoded(await read_all(answer))
+            guard._access.learn(found.route.narrow, value)
+            content = msgspec.json.encode(narrow(found.route.narrow, who, value))
         return await self._back(answer, content)
 
     async def _public(self, found: Match) -> Response:
@@ -264,7 +268,10 @@ class _Passage:
             # Said plainly, so that nobody reads the same bytes as other letters.
             headers = [(name, value) for name, value in headers if name != "content-type"]
             headers.append(("content-type", "application/json"))
-        return await upstream.send(self.method, self._target(query), headers, data or None)
+        started = time.perf_counter()
+        answer = await upstream.send(self.method, self._target(query), headers, data or None)
+        self.upstream_seconds += time.perf_counter() - started
+        return answer
 
     def _target(self, query: bytes) -> str:
         raw: bytes | None = self.request.scope.get("raw_path")

@@ -12,7 +12,7 @@ import msgspec
 from synthscars.companion.guard_forwarding import Upstream
 from synthscars.companion.guard_identity import Roles, Watched, Who
 from synthscars.companion.guard_refusals import NOT_YOURS, RefusedError
-from synthscars.companion.guard_routes import Match
+from synthscars.companion.guard_routes import Match, Narrow
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
 
@@ -125,6 +125,14 @@ class Access:
             ids["project"] = _number(asked["project"])
         return ids
 
+    def learn(self, kind: Narrow, value: Any) -> None:
+        """Remember the projects of the tasks in an answer, so that they need not be asked for."""
+        if not isinstance(value, dict) or kind not in ("task", "tasks"):
+            return
+        for task in value.get("tasks", [value]):
+            if isinstance(task, dict) and type(task.get("id")) is type(task.get("project")) is int:
+                self._remember("task", task["id"], Thing(project=task["project"], task=task["id"]))
+
     async def own_draft(self, who: Who, draft: int) -> bool:
         """Whether a draft is somebody's."""
         thing = await self._look("draft", draft)
@@ -181,10 +189,13 @@ class Access:
             by = found.get("completed_by")
             by = by.get("id") if isinstance(by, dict) else by
             thing = Thing(project, task, int(by or 0), str(found.get("user") or "").lower())
+        self._remember(kind, number, thing)
+        return thing
+
+    def _remember(self, kind: str, number: int, thing: Thing) -> None:
         self._known[kind, number] = thing
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
-        return thing
 
     async def _owner_asks(self, path: str) -> Any:
         return await self._upstream.ask(path, {"authorization": f"Token {self._roles.owner_token()}"})

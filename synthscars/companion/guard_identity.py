@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from synthscars.companion.guard_forwarding import Upstream
 
-SECONDS = 10.0
+SECONDS = 60.0
 """For which Label Studio's word about a cookie or token is believed. Roles are looked up each time."""
 
 SESSION_COOKIE = "sessionid"
 _PASSED_COOKIES = (SESSION_COOKIE, "csrftoken")
-_MOST = 5000
+_MOST = 20_000
 _AUTHORIZATION = re.compile(r"(Token|Bearer) [\x21-\x7e]{1,4000}")
 
 _Value = TypeVar("_Value")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import html
+import logging
 from typing import TYPE_CHECKING
 
 from synthscars.companion.guard_login import Throttle, form_fields
 from synthscars.companion.guard_refusals import RefusedError, page
 from synthscars.labelstudio.invites import MAX_PASSWORD, MIN_PASSWORD, PAGE, find_invite, redeem
-from synthscars.problems import UsageError
+from synthscars.problems import PlatformError, UsageError
 from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:
     from starlette.responses import Response
+
+_log = logging.getLogger(__name__)
 
 _FORM = f"""ERROR
 <p>Choose a password of {MIN_PASSWORD} to {MAX_PASSWORD} characters. It is
@@ -61,6 +64,11 @@ async def invite_answer(
         member = await asyncio.to_thread(redeem, workspace, code, password)
     except UsageError as error:
         return invite_form(f"{error.message}: {error.fix}", 400, code), ""
+    except PlatformError as error:
+        _log.error("an invited account was not made: %s", error.message)
+        return invite_form(
+            "The account could not be made. Try again, or tell who invited you.", 502, code
+        ), ""
     said = f"<p>Your account is {html.escape(member.email)}.</p>"
     return page("Your account is made", f'{said}<p><a href="/user/login/">Log in</a></p>', 201), member.email
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
 from synthscars.companion.guard_access import read_query
 from synthscars.companion.guard_identity import Who
 from synthscars.companion.guard_routes import Narrow
@@ -62,13 +60,6 @@ def narrow(kind: Narrow, who: Who, value: Any) -> Any:
         return _annotations(value, who)
     assert kind == "drafts", kind
     return _drafts(value, who)
-
-
-def narrowed_bytes(kind: Narrow, who: Who, data: bytes) -> bytes:
-    """The same for an answer's body."""
-    from synthscars.companion.guard_forwarding import decoded
-
-    return msgspec.json.encode(narrow(kind, who, decoded(data)))
 
 
 def _task(task: Any, who: Who) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from synthscars.labelstudio.client import connect
-from synthscars.labelstudio.people import add_person, forget_password
+from synthscars.labelstudio.people import add_person, forget_password, has_account
 from synthscars.labelstudio.roles import Member, Role, checked_address, locked, set_role, write_private
 from synthscars.problems import PlatformError, UsageError
 from synthscars.workspace import Workspace
@@ -51,9 +51,10 @@ def create_invite(
 ) -> tuple[Invite, str]:
     """Make a link for somebody, and return it with its token, which is kept nowhere.
 
-    An earlier link for the same address stops working.
+    An earlier link for the same address stops working. Raises `UsageError` if the address has an account.
     """
     email = checked_address(email)
+    _require_new(workspace, email)
     token = secrets.token_urlsafe(32)
     expires = datetime.now(UTC) + timedelta(hours=hours)
     invite = Invite(digest=_digest(token), email=email, role=role, expires=expires)
@@ -113,12 +114,22 @@ def redeem(workspace: Workspace, token: str, password: str) -> Member:
         invite = find_invite(workspace, token)
         if invite is None:
             raise UsageError("this link was used before, or is too old", fix="ask for a new one")
+        # Else an account that was made meanwhile would keep its password, and nobody would know.
+        _require_new(workspace, invite.email)
         person = add_person(workspace, connect(workspace), invite.email, password)
         forget_password(workspace, invite.email)
         set_role(workspace, invite.email, invite.role, person.id)
         others = tuple(one for one in _valid(workspace) if one.digest != invite.digest)
         write_private(workspace.platform_dir / FILE_NAME, _Invites(invites=others))
     return Member(email=invite.email, role=invite.role, id=person.id)
+
+
+def _require_new(workspace: Workspace, email: str) -> None:
+    if has_account(workspace, email):
+        raise UsageError(
+            f"{email} has an account already",
+            fix="give it a role with `synthscars platform users add`; the password stays as it is",
+        )
 
 
 def _companion_url(path: Path) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from synthscars.converters.labelstudio import annotation
 from synthscars.labelstudio.client import Client, browser_session, log_in, post_form, read_account
 from synthscars.labelstudio.credentials import (
+    FILE_NAME,
     Account,
     load_credentials,
     new_password,
@@ -97,6 +98,15 @@ def _sign_up(workspace: Workspace, owner: Client, account: Account) -> Account:
     finally:
         # The link was in an address and so in the server's log: make it worthless.
         owner.request("POST", "/api/invite/reset-token")
+
+
+def has_account(workspace: Workspace, email: str) -> bool:
+    """Whether synthscars knows a finished account of this address, the platform's owner's included."""
+    if not (workspace.platform_dir / FILE_NAME).exists():
+        return False
+    credentials = load_credentials(workspace.platform_dir)
+    account = credentials.people.get(email)
+    return email == credentials.owner.email or (account is not None and bool(account.token))
 
 
 def forget_password(workspace: Workspace, email: str) -> None:

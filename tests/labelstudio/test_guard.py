@@ -436,6 +436,13 @@ def test_the_commands_make_show_and_remove_people(team: Team) -> None:
     assert "invited until" in table
     for email in ("rosa@guard.example.org", "sam@guard.example.org"):
         assert run("remove", email).exit_code == 0
+    for arguments in (
+        ("invite", team.email("nia"), "--url", "https://x.example"),
+        ("add", team.email("nia"), "--password-stdin"),
+        ("add", team.owner.request("GET", "/api/current-user/whoami")["email"]),
+    ):
+        refused = run(*arguments, input="another password\n")
+        assert refused.exit_code == 2, refused.output
     again = run("remove", "rosa@guard.example.org")
     assert (again.exit_code, "has no role" in again.output) == (2, True)
     assert run("add", "no address").exit_code == 2
