@@ -91,9 +91,7 @@ def create_app(
         Route("/companion/openapi.json", service.openapi),
         Route("/companion/images/{image_id}", image, methods=["GET", "HEAD", "OPTIONS"]),
         Route("/companion/images/{image_id}/address", service.address, methods=["POST"]),
-        Route(
-            "/companion/webhook", webhook_handler(hints, companion.hook_secret, measures), methods=["POST"]
-        ),
+        Route("/companion/webhook", webhook, methods=["POST"]),
         *dashboard_routes(workspace, companion, api, who, presence, hints, pulls),
         *ml_routes(workspace, companion.hook_secret),
         Route("/companion/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),

@@ -9,6 +9,7 @@ from synthscars.cli import main
 from synthscars.labelstudio import client as client_module
 from synthscars.labelstudio import project as project_module
 from synthscars.labelstudio import server as server_module
+from synthscars.labelstudio import service as service_module
 from synthscars.labelstudio import status as status_module
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
@@ -46,6 +47,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """`platform up` without a server: what it calls is recorded by the tests that need it."""
     running = PlatformStatus(running=True, tasks=0, started=0, annotations=0, skipped=0)
     monkeypatch.setattr(server_module, "start", lambda *_: (Server(pid=1, port=8080), True))
+    monkeypatch.setattr(service_module, "start_companion", lambda _, planned, __: (planned, True))
     monkeypatch.setattr(client_module, "connect", lambda _: None)
     monkeypatch.setattr(status_module, "platform_status", lambda _: running)
 
