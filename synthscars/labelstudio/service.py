@@ -70,8 +70,12 @@ def plan_companion(
             return companion
         say("ending the running companion: it was started for another address")
         stop_companion(workspace)
+    # One that ended by itself comes back where people know it; one that was stopped, where it is wanted now.
+    ended = companion.pid != 0
+    if ended and not host:
+        host, public_url = companion.host, public_url or companion.public_url
     listening = host or LOOPBACK[0]
-    chosen = port or workspace.settings.platform.port
+    chosen = port or (companion.port if ended else 0) or workspace.settings.platform.port
     return msgspec.structs.replace(
         companion,
         host=listening,
