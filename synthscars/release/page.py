@@ -23,12 +23,16 @@ COLOURS = """
 """Colours of a page on light and on dark, as CSS variables."""
 
 
-def page_head(title: str, style: str) -> str:
-    """The page up to its body. title: of the window, any text. style: CSS, of ours alone."""
+def page_head(title: str, style: str, nonce: str = "") -> str:
+    """The page up to its body. title: of the window, any text. style: CSS, of ours alone.
+
+    nonce: of a page that a server makes anew each time: scripts that bring it run, and may ask that server.
+    """
+    scripts = f"script-src 'nonce-{nonce}'; connect-src 'self'; " if nonce else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
+        f"{scripts}style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         f"<title>{html_text(title)}</title>\n<style>{style}</style></head>\n"
     )
