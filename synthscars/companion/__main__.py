@@ -41,7 +41,7 @@ def _serve(workspace: Workspace) -> None:
         raise PlatformError(
             "there is no platform/companion.json", fix="start it with `synthscars platform up`"
         )
-    app = create_app(workspace, companion, require(workspace).url)
+    app = create_app(workspace, companion, companion.upstream or require(workspace).url)
     at = listen(companion.host, companion.port)
     log("starting", port=companion.port, version=companion.version)
     config = uvicorn.Config(

@@ -146,8 +146,9 @@ def _paths() -> Json:
                 "security": _PEOPLE,
                 "responses": {
                     "200": _answer("the page", {"type": "string"}, "text/html"),
-                    "302": _answer("to the log in page"),
-                    "403": _answer("for managers alone", {"type": "string"}, "text/html"),
+                    "401": _answer("log in first", {}, "*/*"),
+                    "403": _answer("for managers alone", {}, "*/*"),
+                    "503": _answer("the figures cannot be worked out", {}, "*/*"),
                 },
             }
         },
@@ -155,7 +156,12 @@ def _paths() -> Json:
             "get": {
                 "summary": "The same in parts, for the page",
                 "security": _PEOPLE,
-                "responses": {"200": _answer("the parts", _OBJECT), "403": _no("for managers alone")},
+                "responses": {
+                    "200": _answer("the parts", _OBJECT),
+                    "401": _answer("log in first", {}, "*/*"),
+                    "403": _answer("for managers alone", {}, "*/*"),
+                    "503": _answer("the figures cannot be worked out", {}, "*/*"),
+                },
             }
         },
         **_ml(),

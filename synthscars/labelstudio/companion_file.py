@@ -24,13 +24,15 @@ class Companion(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about a companion. It stays when the process has ended, so that secrets live on.
 
     host, port: where it listens. public_url: under which people reach it from elsewhere, `""` if they do not.
-    key: signs addresses of images. hook_secret: what webhooks and ML requests must bring. pid: 0 if it does
-    not run. instance: tells it from another service at its port. version: of synthscars.
+    upstream: the address of the Label Studio behind it. key: signs addresses of images. hook_secret: what
+    webhooks and ML requests must bring. pid: 0 if it does not run. instance: tells it from another service at
+    its port. version: of synthscars.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     public_url: str = ""
+    upstream: str = ""
     key: str
     hook_secret: str
     pid: int = 0

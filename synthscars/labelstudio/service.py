@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from synthscars.labelstudio.companion_file import (
     save_companion,
 )
 from synthscars.labelstudio.environment import Say
-from synthscars.labelstudio.server import STOP_SECONDS, free_port
+from synthscars.labelstudio.server import STOP_SECONDS, free_port, require
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
 
@@ -36,6 +37,8 @@ LOG_NAME = "companion.log"
 START_SECONDS = 120.0
 _MODULE = "synthscars.companion"
 _LOG_LINES = 15
+# Not below a path: Label Studio's pages name everything from the root.
+_PUBLIC = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 def plan_companion(
@@ -48,11 +51,17 @@ def plan_companion(
     loopback. Raises `PlatformError` if they are missing or do not go together.
     """
     known = read_companion(workspace.platform_dir)
-    if host and host not in LOOPBACK and not public_url.startswith("https://"):
+    public_url = public_url.rstrip("/")
+    if host and host not in LOOPBACK and not public_url:
         raise PlatformError(
             f"{host} is open to others, and passwords would go over the network as they are",
             fix="name the https address of the proxy before it with --public-url "
             "(docs/how-to/serve-a-team.md), or leave out --host",
+        )
+    if public_url and not _PUBLIC.fullmatch(public_url):
+        raise PlatformError(
+            f"{public_url} is no address of a proxy that speaks https",
+            fix="give it like https://scars.example.org, without a path",
         )
     companion = known or new_companion()
     if is_running(workspace, companion):
@@ -61,13 +70,17 @@ def plan_companion(
             return companion
         say("ending the running companion: it was started for another address")
         stop_companion(workspace)
+    # One that ended by itself comes back where people know it; one that was stopped, where it is wanted now.
+    ended = companion.pid != 0
+    if ended and not host:
+        host, public_url = companion.host, public_url or companion.public_url
     listening = host or LOOPBACK[0]
-    chosen = port or workspace.settings.platform.port
+    chosen = port or (companion.port if ended else 0) or workspace.settings.platform.port
     return msgspec.structs.replace(
         companion,
         host=listening,
         port=free_port(chosen, say) if listening in LOOPBACK else chosen,
-        public_url=public_url.rstrip("/"),
+        public_url=public_url,
         version=synthscars.__version__,
     )
 
@@ -77,14 +90,18 @@ def start_companion(workspace: Workspace, companion: Companion, say: Say) -> tup
 
     Raises `PlatformError` with the end of its log if it does not answer in time.
     """
-    if is_running(workspace, companion) and answers(companion):
-        return companion, False
+    upstream = require(workspace).url
     if is_running(workspace, companion):
-        say("ending a companion that does not answer")
+        if companion.upstream == upstream and answers(companion):
+            return companion, False
+        moved = companion.upstream != upstream
+        say(f"ending a companion {'whose Label Studio has moved' if moved else 'that does not answer'}")
         _end(workspace, companion.pid)
     folder = workspace.platform_dir
     # Its health tells it from whatever else may answer at that port.
-    companion = msgspec.structs.replace(companion, instance=os.urandom(8).hex(), pid=0, ready=False)
+    companion = msgspec.structs.replace(
+        companion, upstream=upstream, instance=os.urandom(8).hex(), pid=0, ready=False
+    )
     save_companion(folder, companion)
     say(f"starting the companion on {companion.local_url}")
     process = _launch(workspace)
@@ -126,8 +143,7 @@ def is_running(workspace: Workspace, companion: Companion) -> bool:
     pid = companion.pid
     if pid <= 0 or not processes.exists(pid):
         return False
-    line = processes.command_line(pid)
-    return _MODULE in line and str(workspace.root) in line
+    return processes.command_line(pid).endswith(f"-m {_MODULE} {workspace.root}")
 
 
 def answers(companion: Companion) -> bool:

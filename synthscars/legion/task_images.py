@@ -37,8 +37,9 @@ May raise `SynthScarsError` if they name one that must not be fetched.
 """
 
 _IMAGE_ID = re.compile("[0-9a-f]{64}")
-_HANDED_OUT = "/data/"
-# Label Studio hands out uploads and files of local storages below this path, and nothing else.
+_HANDED_OUT = ("/data/", "/companion/images/")
+# Label Studio hands out uploads and files of local storages below the first, and nothing else; the service
+# that `synthscars platform up` puts before it hands out images below the second.
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
 
 
@@ -121,7 +122,7 @@ class FromLabelStudio:
         """The whole address of a file of this Label Studio. Raises `FormatError` if it is anything else."""
         refused = FormatError(
             "the address of its image is not one under which the named Label Studio hands out files",
-            fix=f"only addresses below {self._base}{self._folder}{_HANDED_OUT} are fetched",
+            fix=f"only addresses below {self._base}{self._folder}{' or '.join(_HANDED_OUT)} are fetched",
         )
         if len(address) > 4096 or "\\" in address or not address.isprintable() or " " in address:
             raise refused
@@ -135,7 +136,7 @@ class FromLabelStudio:
         except ValueError:
             raise refused from None
         path = unquote(parts.path)
-        inside = path.startswith(self._folder + _HANDED_OUT)
+        inside = path.startswith(tuple(self._folder + way for way in _HANDED_OUT))
         crooked = any(part in ("", ".", "..") for part in path.split("/")[1:-1])
         if origin != self._origin or "@" in parts.netloc or not inside or crooked or path.endswith("/.."):
             raise refused

@@ -20,7 +20,7 @@ from synthscars.companion.dashboard_page import GALLERY
 from synthscars.companion.dashboard_reading import AuditReader
 from synthscars.companion.guard_audit import Audit, Entry
 from synthscars.companion.hints import Hints
-from synthscars.companion.identity import Identity, Role
+from synthscars.companion.identity import Identity
 from synthscars.companion.measures import Measures
 from synthscars.companion.presence import Presence, Seen
 from synthscars.companion.reconcile import Reconciled, Reconciler
@@ -28,7 +28,7 @@ from synthscars.jsonl import write_records
 from synthscars.labelstudio.assignment import Assignment, Batch, write_assignment
 from synthscars.labelstudio.companion_file import new_companion
 from synthscars.labelstudio.material import keep_known_answers
-from synthscars.labelstudio.roles import set_role
+from synthscars.labelstudio.roles import Role, set_role
 from synthscars.records import ImageRecord, Review
 from synthscars.workspace import Workspace
 

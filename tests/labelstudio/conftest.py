@@ -26,6 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
     One server for all test modules: its first start takes half a minute.
     """
     from synthscars.labelstudio.server import start, stop
+    from synthscars.labelstudio.service import stop_companion
 
     workspace = Workspace.create(tmp_path_factory.mktemp("platform") / "scars", "test scars")
     truth = fill(workspace, IMAGES)
@@ -33,6 +34,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
         start(workspace, print)
         yield workspace, truth
     finally:
+        stop_companion(workspace)  # which `platform up` starts
         stop(workspace)
 
 

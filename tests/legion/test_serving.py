@@ -393,6 +393,10 @@ class TestImagesFromLabelStudio:
             item = find({"image": address})
             assert item is not None
             assert sha256(item.load()) == sha256(noise_png(1))
+        item = find({"image": f"/companion/images/{'a' * 64}"})
+        assert item is not None
+        item.load()
+        assert asked.pop().url.path == f"/companion/images/{'a' * 64}"
         assert [request.url.host for request in asked] == ["labels.example.org"] * 2
         assert [request.headers["authorization"] for request in asked] == [f"Token {SECRET}"] * 2
         assert asked[1].url.params["d"] == "images/a.png"
@@ -415,6 +419,8 @@ class TestImagesFromLabelStudio:
             "s3://data/a.png",
             "gopher://labels.example.org/data/a.png",
             "/api/current-user/whoami",
+            "/companion/metrics",
+            "/companion/images/../metrics",
             "/data/../api/current-user/whoami",
             "/data/%2e%2e/api/current-user/whoami",
             "/data/x/..%2f..%2fapi/token",
