@@ -73,8 +73,10 @@ async function refresh() {
     if (answer.ok) {
       const found = await answer.json();
       for (const [name, html] of Object.entries(found.parts)) {
-        const part = document.getElementById(name);
-        if (part && part.dataset.html !== html) { part.innerHTML = html; part.dataset.html = html; }
+        // Compared as the browser writes it: what is the same must not be read out again.
+        const part = document.getElementById(name), made = document.createElement("div");
+        made.innerHTML = html;
+        if (part && part.innerHTML !== made.innerHTML) part.replaceChildren(...made.childNodes);
       }
       records = found.records;
     } else if (answer.status === 401 || answer.status === 403) {

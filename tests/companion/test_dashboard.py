@@ -142,10 +142,7 @@ def client(
     async def who(_request: HTTPConnection) -> Identity | None:
         return None if role is None else Identity(1, "who@example.org", role)
 
-    async def nobody(_request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("there is no server")
-
-    api = httpx.AsyncClient(base_url="http://127.0.0.1:9", transport=httpx.MockTransport(nobody))
+    api = httpx.AsyncClient(base_url="http://127.0.0.1:9", trust_env=False)  # nothing listens there
     pulls = Reconciler(workspace, 10, Measures())
     routes = dashboard_routes(workspace, new_companion(), api, who, presence or Presence(), Hints(), pulls)
     return TestClient(Starlette(routes=routes), follow_redirects=False)
