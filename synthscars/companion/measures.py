@@ -12,29 +12,38 @@ class Measures:
     """The counters of one companion."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        of = {"registry": self.registry}
+        self.registry = of = CollectorRegistry()
         self.requests = Counter(
-            "synthscars_requests", "Requests answered.", ["route", "method", "status"], **of
+            "synthscars_requests", "Requests answered.", ["route", "method", "status"], registry=of
         )
         self.seconds = Histogram(
             "synthscars_request_seconds",
             "Time until a request was answered as a whole; of the guard with Label Studio's own.",
             ["route"],
             buckets=_SECONDS,
-            **of,
+            registry=of,
         )
-        self.refused = Counter("synthscars_images_refused", "Images not handed out.", ["why"], **of)
-        self.hints = Counter("synthscars_hints", "Events that Label Studio told of.", ["action"], **of)
-        self.label_studio_up = Gauge("synthscars_label_studio_up", "1: it answered when last asked.", **of)
-        self.pulls = Counter("synthscars_reconciliations", "Pulls on our own account.", ["outcome"], **of)
+        self.refused = Counter("synthscars_images_refused", "Images not handed out.", ["why"], registry=of)
+        self.hints = Counter("synthscars_hints", "Events that Label Studio told of.", ["action"], registry=of)
+        self.label_studio_up = Gauge(
+            "synthscars_label_studio_up", "1: it answered when last asked.", registry=of
+        )
+        self.pulls = Counter(
+            "synthscars_reconciliations", "Pulls on our own account.", ["outcome"], registry=of
+        )
         self.pull_failures = Gauge(
-            "synthscars_reconciliation_failures", "Pulls that failed since the last that did not.", **of
+            "synthscars_reconciliation_failures",
+            "Pulls that failed since the last that did not.",
+            registry=of,
         )
         self.pull_at = Gauge(
-            "synthscars_reconciliation_last_success_seconds", "When, in seconds since 1970; 0: never.", **of
+            "synthscars_reconciliation_last_success_seconds",
+            "When, in seconds since 1970; 0: never.",
+            registry=of,
         )
-        self.pull_seconds = Gauge("synthscars_reconciliation_seconds", "How long the last one took.", **of)
+        self.pull_seconds = Gauge(
+            "synthscars_reconciliation_seconds", "How long the last one took.", registry=of
+        )
 
     def text(self) -> bytes:
         """Everything in Prometheus's text format."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PATHS = {"/health": "GET", "/setup": "POST", "/predict": "POST", "/webhook": "POST"}
 NO_MODEL = (
-    "no model is configured: name one with model = \"path\" under [platform] in synthscars.toml, "
+    'no model is configured: name one with model = "path" under [platform] in synthscars.toml, '
     "then `synthscars platform down` and `up`"
 )
 

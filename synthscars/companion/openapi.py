@@ -38,7 +38,7 @@ def _body(schema: Json) -> Json:
 _IMAGE_ID = _path("image_id", {"type": "string", "pattern": "^[0-9a-f]{64}$"})
 _VARIANT = _query("variant", {"enum": ["upright", "original"]}, "upright if not given")
 _OBJECT: Json = {"type": "object"}
-_PEOPLE = [{"session": []}, {"token": []}]
+_PEOPLE: list[Json] = [{"session": []}, {"token": []}]
 
 
 def openapi(version: str) -> Json:

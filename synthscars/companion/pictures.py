@@ -123,6 +123,13 @@ def read_orientation(path: Path) -> int:
     try:
         with Image.open(path, formats=list(SUFFIXES)) as image:
             return orientation(image)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, FormatError):
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        FormatError,
+    ):
         # Ingesting refuses such files. If one was damaged since, it is handed out as it is.
         return 1
