@@ -70,6 +70,7 @@ def restore(workspace: Workspace, source: Path, *, force: bool = False) -> Resto
             postgres = _fitting(workspace, manifest)
             if postgres is not None:
                 _restore_postgres(postgres, staged, folder, force=force)
+                occupied = occupied or force  # the old database lies in the folder now
             replaced = _swap(staged, folder, keep=occupied)
     return Restored(
         len(manifest.members),
