@@ -17,6 +17,7 @@ from synthscars.cli.common import (
     workspace_option,
 )
 from synthscars.cli.platform_assign import assign, reopen, show_raters
+from synthscars.cli.platform_backup import backup, restore
 from synthscars.cli.platform_review import changes, gold
 from synthscars.cli.platform_users import users
 from synthscars.cli.platform_views import guideline, preannotate, review
@@ -40,6 +41,8 @@ def platform() -> None:
     """
 
 
+platform.add_command(backup)
+platform.add_command(restore)
 platform.add_command(assign)
 platform.add_command(reopen)
 platform.add_command(gold)

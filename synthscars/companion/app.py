@@ -35,7 +35,7 @@ from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 LONGEST_ADDRESS = 7 * 86_400
 """Seconds that a signed address may live."""
@@ -94,7 +94,8 @@ def create_app(
         Route("/companion/webhook", webhook, methods=["POST"]),
         *dashboard_routes(workspace, companion, api, who, presence, hints, pulls),
         *ml_routes(workspace, companion.hook_secret),
-        Route("/companion/{rest:path}", _nothing_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        # With whatever method: nothing below it is Label Studio's.
+        Mount("/companion", _nothing_here),
         Mount("/", guard),
     ]
     return Starlette(
@@ -208,8 +209,9 @@ class _Service:
         return JSONResponse({"url": f"{self._companion.url}{path}", "expires": expires})
 
 
-async def _nothing_here(_request: Request) -> Response:
-    return JSONResponse({"error": "there is nothing here: see /companion/openapi.json"}, 404)
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = JSONResponse({"error": "there is nothing here: see /companion/openapi.json"}, 404)
+    await answer(scope, receive, send)
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

@@ -48,5 +48,5 @@ async def read_object(request: Request, most: int = MAX_HINT) -> dict[str, Any]:
 
 def same_secret(given: str, secret: str) -> bool:
     """Whether two secrets are equal, in a time that does not tell how much of them is."""
-    # Header fields are decoded as Latin-1.
-    return bool(secret) and hmac.compare_digest(given.encode("latin-1", "replace"), secret.encode())
+    # Not "replace": what cannot be encoded must not become a character that the secret may have.
+    return bool(secret) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())

@@ -241,3 +241,10 @@ def test_nothing_that_fits_the_description_or_does_not_ends_in_an_error_of_ours(
     assert len({(method, path) for method, path, _ in sent}) >= len(document["paths"])
     # 503 is an answer of ours: no model, no Label Studio.
     assert [one for one in sent if one[2] >= 500 and one[2] != 503] == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "TRACE", "PROPFIND"])
+def test_nothing_below_the_companions_own_path_reaches_label_studio(client: TestClient, method: str) -> None:
+    assert client.request(method, "/companion/somewhere").status_code == 404
+    # What is not below it does.
+    assert client.request("GET", "/projects").status_code != 404
