@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -13,14 +12,12 @@ from synthscars.companion.guard_forwarding import Upstream
 from synthscars.companion.guard_identity import Roles, Watched, Who
 from synthscars.companion.guard_refusals import NOT_YOURS, RefusedError
 from synthscars.companion.guard_routes import Match, Narrow
-from synthscars.problems import PlatformError
+from synthscars.labelstudio.assignment import PROJECTS_NAME, assigned_projects
+from synthscars.labelstudio.project import FILE_NAME as PROJECT_NAME
+from synthscars.labelstudio.project import noted_project
 from synthscars.workspace import Workspace
 
-_Value = TypeVar("_Value", bound=msgspec.Struct)
-
 _MOST = 20_000
-_PROJECTS_NAME = "projects.json"
-_COMMON_NAME = "project.json"
 # The queries of the calls that list things. What else Label Studio knows (`query`, `fields`) would let one
 # ask for tasks by what others answered.
 _QUERIES = frozenset(
@@ -38,19 +35,6 @@ _QUERIES = frozenset(
         "ids",
     }
 )
-
-
-class _Assigned(msgspec.Struct, frozen=True):
-    id: int
-    rater: str | None = None
-
-
-class _Projects(msgspec.Struct, frozen=True):
-    projects: tuple[_Assigned, ...] = ()
-
-
-class _Common(msgspec.Struct, frozen=True):
-    id: int
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -73,12 +57,8 @@ class Access:
         self._roles = roles
         self._known: OrderedDict[tuple[str, int], Thing] = OrderedDict()
         folder = workspace.platform_dir
-        self._assigned = Watched(
-            folder / _PROJECTS_NAME, lambda: _read(folder / _PROJECTS_NAME, _Projects, _Projects()).projects
-        )
-        self._common = Watched(
-            folder / _COMMON_NAME, lambda: _read(folder / _COMMON_NAME, _Common, _Common(id=0))
-        )
+        self._assigned = Watched(folder / PROJECTS_NAME, lambda: assigned_projects(workspace))
+        self._common = Watched(folder / PROJECT_NAME, lambda: noted_project(workspace))
 
     def projects(self, who: Who) -> frozenset[int] | None:
         """Somebody's own projects; `None`: all there are.
@@ -90,8 +70,10 @@ class Access:
         assigned = self._assigned.get()
         if any(one.rater for one in assigned):
             return frozenset(one.id for one in assigned if (one.rater or "").lower() == who.email)
-        common = {one.id for one in assigned} or {self._common.get().id}
-        return frozenset(common - {0})
+        # Not a review, whose tasks show what others answered.
+        common = {one.id for one in assigned if one.kind == "common"}
+        noted = self._common.get()
+        return frozenset(common or ({noted.id} if noted else ()))
 
     async def check(self, who: Who, found: Match, query: bytes) -> dict[str, int]:
         """Raise `RefusedError` unless what the table asks for holds; returns the ids found out."""
@@ -228,12 +210,3 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 10:
         raise RefusedError(400, "A number in the address is not one.")
     return int(text)
-
-
-def _read(path: Path, kind: type[_Value], missing: _Value) -> _Value:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return missing
-    except (msgspec.DecodeError, OSError) as error:
-        raise PlatformError(f"{path} cannot be read: {error}", fix="restore it from a backup") from error

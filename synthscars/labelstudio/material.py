@@ -14,32 +14,15 @@ import msgspec
 
 from synthscars.jsonl import read_records, write_records
 from synthscars.labelstudio.assignment import GOLD_NAME
-from synthscars.problems import FormatError, PlatformError, Problems
+from synthscars.labelstudio.roles import people
+from synthscars.problems import FormatError, Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
-
-PEOPLE_NAME = "people.json"
-
-
-class _Person(msgspec.Struct):
-    email: str
-    role: str
-
-
-class _People(msgspec.Struct):
-    people: list[_Person] = []
 
 
 def annotators(workspace: Workspace) -> list[str]:
     """The addresses of everybody whose role is annotator. Raises `PlatformError` if the file is damaged."""
-    path = workspace.platform_dir / PEOPLE_NAME
-    try:
-        listed = msgspec.json.decode(path.read_bytes(), type=_People).people
-    except FileNotFoundError:
-        return []
-    except (msgspec.DecodeError, OSError) as error:
-        raise PlatformError(f"{path} cannot be read: {error}", fix="restore it from a backup") from error
-    return sorted({person.email.lower() for person in listed if person.role == "annotator"})
+    return sorted(member.email for member in people(workspace) if member.role == "annotator")
 
 
 def read_scores(path: Path, images: Iterable[ImageRecord], problems: Problems) -> dict[str, float]:

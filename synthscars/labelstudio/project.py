@@ -21,7 +21,7 @@ from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
 _STORAGE_TITLE = "images of the workspace"
-_FILE_NAME = "project.json"
+FILE_NAME = "project.json"
 # Label Studio takes an image out of the stream of tasks after so many answers.
 _MANY = 1000
 _PAGE = 100
@@ -44,7 +44,7 @@ def ensure_project(client: Client, workspace: Workspace) -> Project:
     entry = None if found is None else client.request("GET", f"/api/projects/{found.id}/")
     title = project_title(workspace)
     project = put_project(client, workspace, entry, title=title, description=f"synthscars: {workspace.name}")
-    with atomic_file(workspace.platform_dir / _FILE_NAME) as file:
+    with atomic_file(workspace.platform_dir / FILE_NAME) as file:
         file.write(msgspec.json.encode(project))
     note_projects(workspace, [AssignedProject(id=project.id, title=project.title, kind="common")])
     return project
@@ -137,15 +137,20 @@ def find_project(client: Client, workspace: Workspace) -> Project | None:
     title = project_title(workspace)
     listed = list_projects(client, include="id,title")
     known = {int(project["id"]): str(project["title"]) for project in listed}
-    try:
-        noted = msgspec.json.decode((workspace.platform_dir / _FILE_NAME).read_bytes(), type=Project)
-    except (FileNotFoundError, msgspec.DecodeError):
-        noted = None
+    noted = noted_project(workspace)
     if noted is not None and noted.id in known:
         return Project(id=noted.id, title=known[noted.id])
     # Killed between making the project and noting it down: the title still finds it.
     same = [number for number, name in known.items() if name == title]
     return Project(id=min(same), title=title) if same else None
+
+
+def noted_project(workspace: Workspace) -> Project | None:
+    """The common project as our notes name it, without asking the server; `None` if they do not."""
+    try:
+        return msgspec.json.decode((workspace.platform_dir / FILE_NAME).read_bytes(), type=Project)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def project_title(workspace: Workspace) -> str:

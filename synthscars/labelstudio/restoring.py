@@ -20,7 +20,7 @@ from synthscars.labelstudio.companion_file import read_companion
 from synthscars.labelstudio.database import SQLITE_NAME, postgres_of
 from synthscars.labelstudio.environment import LABEL_STUDIO_VERSION
 from synthscars.labelstudio.postgres_tools import DUMP_NAME, dump, load, program
-from synthscars.labelstudio.server import _lock, _noted
+from synthscars.labelstudio.server import noted_server, server_lock
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
 
@@ -58,7 +58,7 @@ def restore(workspace: Workspace, source: Path, *, force: bool = False) -> Resto
     folder = workspace.platform_dir
     with workspace.lock(), staging_folder(workspace) as staged:
         folder.mkdir(mode=0o700, exist_ok=True)
-        with _lock(folder):  # nobody starts a server meanwhile
+        with server_lock(folder):  # nobody starts a server meanwhile
             _refuse_running(folder)
             occupied = any(not path.name.endswith(_LOCKS) for path in folder.iterdir())
             if occupied and not force:
@@ -190,7 +190,7 @@ def _refuse_running(folder: Path) -> None:
         and processes.exists(companion.pid)
         and "synthscars" in processes.command_line(companion.pid)
     )
-    if beside or _noted(folder) is not None:
+    if beside or noted_server(folder) is not None:
         raise PlatformError(
             "the platform of this workspace runs", fix="stop it with `synthscars platform down` first"
         )

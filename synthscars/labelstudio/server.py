@@ -83,8 +83,8 @@ def start(
     require_client_library()
     folder = workspace.platform_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _lock(folder):
-        found = _noted(folder)
+    with server_lock(folder):
+        found = noted_server(folder)
         if found is not None and found.version != LABEL_STUDIO_VERSION:
             say(
                 f"Label Studio {found.version} runs here, this synthscars works with {LABEL_STUDIO_VERSION}: "
@@ -118,7 +118,7 @@ def start(
 
 def find(workspace: Workspace) -> Server | None:
     """The workspace's running server, `None` if there is none; notes of a dead one are not believed."""
-    server = _noted(workspace.platform_dir)
+    server = noted_server(workspace.platform_dir)
     return server if server is not None and server.ready else None
 
 
@@ -137,8 +137,8 @@ def stop(workspace: Workspace) -> bool:
     folder = workspace.platform_dir
     if not folder.is_dir():
         return False
-    with _lock(folder):
-        server = _noted(folder)
+    with server_lock(folder):
+        server = noted_server(folder)
         if server is not None:
             _end(server.pid, folder)
         (folder / _INFO_NAME).unlink(missing_ok=True)
@@ -242,7 +242,7 @@ def _behind(public_url: str | None) -> dict[str, str]:
     }
 
 
-def _noted(folder: Path) -> Server | None:
+def noted_server(folder: Path) -> Server | None:
     """The process in our notes, ready or not, as long as it runs and is ours."""
     try:
         server = msgspec.json.decode((folder / _INFO_NAME).read_bytes(), type=Server)
@@ -382,7 +382,8 @@ def _end(pid: int, folder: Path) -> None:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def server_lock(folder: Path) -> Iterator[None]:
+    """Nobody else starts or stops the server of this `platform/` folder meanwhile."""
     from filelock import FileLock
 
     with FileLock(folder / ".server.lock"):

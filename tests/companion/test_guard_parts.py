@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from synthscars.companion import guard_audit
-from synthscars.companion.guard_access import read_query
+from synthscars.companion.guard_access import Access, read_query
 from synthscars.companion.guard_answers import (
     check_stream_body,
     check_view_body,
@@ -19,10 +19,12 @@ from synthscars.companion.guard_answers import (
     refusal_of,
 )
 from synthscars.companion.guard_audit import Audit, Entry
-from synthscars.companion.guard_identity import Watched, Who, read_credential
+from synthscars.companion.guard_forwarding import Upstream
+from synthscars.companion.guard_identity import Roles, Watched, Who, read_credential
 from synthscars.companion.guard_login import PER_ACCOUNT, PER_ADDRESS, WINDOW, Throttle, form_fields
 from synthscars.companion.guard_narrowing import narrow, narrowed_query
 from synthscars.companion.guard_refusals import RefusedError, refusal_response
+from synthscars.labelstudio.assignment import AssignedProject, note_projects
 from synthscars.labelstudio.invites import (
     cancel_invites,
     create_invite,
@@ -348,3 +350,20 @@ def test_the_secret_of_a_link_stands_behind_the_hash(workspace: Workspace) -> No
     workspace.platform_dir.mkdir(exist_ok=True)
     (workspace.platform_dir / "companion.json").write_text('{"host": "127.0.0.1", "port": 8081, "key": "k"}')
     assert invite_link(workspace, "t0k") == "http://127.0.0.1:8081/guard/invite#t0k"
+
+
+def test_until_there_are_queues_annotators_share_the_common_project_and_never_a_review(
+    workspace: Workspace,
+) -> None:
+    access = Access(workspace, Upstream("http://127.0.0.1:9"), Roles(workspace))
+    assert access.projects(ADA) == frozenset()
+    common = AssignedProject(id=1, title="scars", kind="common")
+    review = AssignedProject(id=2, title="scars review", kind="review")
+    with workspace.lock():
+        note_projects(workspace, [common, review])
+    assert access.projects(ADA) == {1}
+    assert access.projects(Who(9, "max@example.org", "adjudicator")) is None
+    with workspace.lock():
+        note_projects(workspace, [AssignedProject(id=3, title="001", rater="ben@example.org", batch="001")])
+    assert access.projects(ADA) == frozenset()
+    assert access.projects(Who(4, "ben@example.org", "annotator")) == {3}

@@ -341,7 +341,7 @@ def test_it_is_not_restored_below_a_running_server(
 ) -> None:
     from synthscars.labelstudio.server import Server
 
-    monkeypatch.setattr(restoring, "_noted", lambda folder: Server(pid=1, port=1))
+    monkeypatch.setattr(restoring, "noted_server", lambda folder: Server(pid=1, port=1))
     with pytest.raises(PlatformError, match="runs") as caught:
         restore(filled, archive, force=True)
     assert "platform down" in caught.value.fix
