@@ -123,7 +123,7 @@ def test_damaged_settings_are_refused_with_file_and_field(
     [
         ("[release]\nlicence = 1", "did you mean license?"),
         ("relase = 1", "did you mean release?"),
-        ("[platform]\nxyz = 1", "known here: port, title"),
+        ("[consensus]\nxyz = 1", "known here: min_iou"),
     ],
 )
 def test_the_nearest_setting_is_suggested(tmp_path: Path, text: str, fix: str) -> None:

@@ -48,15 +48,18 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, 
     from synthscars.labelstudio.people import add_person
     from synthscars.labelstudio.project import ensure_project
     from synthscars.labelstudio.server import start, stop
+    from synthscars.labelstudio.service import stop_companion
 
     workspace = Workspace.create(tmp_path_factory.mktemp("team") / "scars", "team <b>&")
     truth = fill(workspace, 12)
     try:
-        start(workspace, print)
+        # As `platform up` starts it, which would else move it to another port.
+        start(workspace, print, public_url="")
         client = connect(workspace)
         ensure_project(client, workspace)
         for rater in RATERS:
             add_person(workspace, client, rater)
         yield workspace, truth
     finally:
+        stop_companion(workspace)
         stop(workspace)
