@@ -34,16 +34,18 @@ def adjudicate(workspace: Workspace, image: str, rater: str, undo: bool, as_json
     from synthscars.labelstudio.adjudicate import find_image, make_final
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import find_project
+    from synthscars.labelstudio.queues import projects_of_image
     from synthscars.problems import PlatformError, UsageError
 
     if bool(rater) == undo:
         raise UsageError("name a RATER, or --undo", fix="synthscars adjudicate --help shows both")
     found = find_image(workspace, image)
     client = connect(workspace)
-    project = find_project(client, workspace)
-    if project is None:
+    common = find_project(client, workspace)
+    projects = [*([common] if common else []), *projects_of_image(workspace, found.image_id)]
+    if not projects:
         raise PlatformError("Label Studio has no project of this workspace", fix="synthscars platform push")
-    final = make_final(client, project, found, rater)
+    final = make_final(client, projects, found, rater)
     if as_json:
         print_json(final)
     else:

@@ -17,6 +17,7 @@ from synthscars.cli.common import (
     workspace_option,
 )
 from synthscars.cli.platform_assign import assign, reopen, show_raters
+from synthscars.cli.platform_review import changes, gold
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -39,6 +40,8 @@ def platform() -> None:
 
 platform.add_command(assign)
 platform.add_command(reopen)
+platform.add_command(gold)
+platform.add_command(changes)
 
 
 @platform.command()

@@ -100,6 +100,7 @@ def assign(
             batch_size=batch_size,
             seed=seed,
         )
+        names = _accounts(client, raters) or annotators(workspace)
         images = list(workspace.images())
         known = known_answers(workspace)
         if gold is not None:
@@ -107,13 +108,13 @@ def assign(
         plan = extend(
             before,
             [Candidate(image.image_id, image.group_id) for image in images],
-            _accounts(client, raters) or annotators(workspace),
+            names,
             wish,
             gold=known,
             scores=read_scores(priority, images, problems) if priority else None,
             limit=limit,
         )
-        found = outline(before, plan, problems)
+        found = outline(before, plan, names, problems)
         if client is not None:
             if gold is not None:
                 keep_known_answers(workspace, known)

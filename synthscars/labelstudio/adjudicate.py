@@ -5,6 +5,7 @@ Label Studio keeps a ground-truth mark with every annotation, and its community 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -48,15 +49,16 @@ def find_image(workspace: Workspace, name: str) -> ImageRecord:
     )
 
 
-def make_final(client: Client, project: Project, image: ImageRecord, rater: str) -> Final:
+def make_final(client: Client, projects: Sequence[Project], image: ImageRecord, rater: str) -> Final:
     """Mark the answer of `rater` (`rater-3`, or an account's e-mail address) as final, and no other.
 
-    An empty `rater` takes the mark away, and the majority counts again. Takes effect with the next pull.
+    projects: those with a task of the image. An empty `rater` takes the mark away, and the majority counts again. Takes effect with the next pull.
     Raises `UsageError` naming the raters there are if that one did not answer, `PlatformError` if the server
     refuses.
     """
     answers = [
         annotation
+        for project in projects
         for task in list_tasks(client, project)
         if task.image_id == image.image_id
         for annotation in client.request("GET", f"/api/tasks/{task.id}/annotations/")

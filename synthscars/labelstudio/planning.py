@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -125,10 +125,10 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     wish: Wish
 
 
-def outline(before: Assignment, plan: Assignment, problems: Problems) -> Outline:
+def outline(before: Assignment, plan: Assignment, raters: Collection[str], problems: Problems) -> Outline:
     """What a plan comes to, and what it adds to the one before.
 
-    That there are fewer known answers than wished for becomes a problem (`gold.too_few`).
+    That one of `raters` gets fewer known answers than wished for becomes a problem (`gold.too_few`).
     """
     owners = _ordinary(plan)
     had = Counter(batch.rater for batch in before.batches for _ in batch.images)
@@ -137,8 +137,8 @@ def outline(before: Assignment, plan: Assignment, problems: Problems) -> Outline
         own = plan.of(rater)
         tasks = sum(len(batch.images) for batch in own)
         gold = sum(len(batch.gold) for batch in own)
-        wanted = _gold_wanted(plan.wish, tasks - gold)
-        if gold < wanted:
+        wanted = _gold_wanted(plan.wish, sum(rater in each for each in owners.values()))
+        if gold < wanted and rater in raters:
             problems.add(
                 "gold.too_few",
                 f"{rater} gets {gold} images with a known answer, not {wanted}: there are no more",

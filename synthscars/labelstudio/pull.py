@@ -129,6 +129,8 @@ def _tell_changes(workspace: Workspace, before: str, export: Path, problems: Pro
     try:
         report_changes(older, export, changes)
     except FormatError as error:
+        if any((problem.code, problem.file) == ("export.unreadable", before) for problem in problems):
+            return 0, 0
         problems.add(
             "export.unreadable",
             f"what changed since then cannot be told: {error.message}",

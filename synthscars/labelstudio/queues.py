@@ -6,7 +6,7 @@ Everything looks first what is there, so that it can be run as often as one like
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -216,10 +216,3 @@ def _noted(batch: Batch, project: Project) -> AssignedProject:
     return AssignedProject(
         id=project.id, title=project.title, rater=batch.rater, batch=batch.batch, kind=batch.kind
     )
-
-
-def owners_of(workspace: Workspace) -> Iterator[tuple[int, str]]:
-    """The number and the rater of every queue."""
-    for project in assigned_projects(workspace):
-        if project.rater is not None:
-            yield project.id, project.rater
