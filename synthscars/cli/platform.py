@@ -18,6 +18,7 @@ from synthscars.cli.common import (
 )
 from synthscars.cli.platform_assign import assign, reopen, show_raters
 from synthscars.cli.platform_review import changes, gold
+from synthscars.cli.platform_views import preannotate, review
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -42,6 +43,8 @@ platform.add_command(assign)
 platform.add_command(reopen)
 platform.add_command(gold)
 platform.add_command(changes)
+platform.add_command(review)
+platform.add_command(preannotate)
 
 
 @platform.command()
@@ -162,6 +165,7 @@ def pull(workspace: Workspace, full: bool, as_json: bool) -> None:
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import find_project
     from synthscars.labelstudio.pull import pull as pull_answers
+    from synthscars.labelstudio.review import settle
     from synthscars.problems import PlatformError, Problems
 
     problems = Problems()
@@ -174,10 +178,13 @@ def pull(workspace: Workspace, full: bool, as_json: bool) -> None:
             "the workspace has no project in Label Studio", fix="make it with `synthscars platform push`"
         )
     with workspace.lock(), progress("fetching projects", max(len(queues), 1)) as advance:
+        settled = settle(client, workspace)
         result = pull_answers(client, project, workspace, problems, full=full, advance=advance)
     if as_json:
-        print_json({**_fields(result), "problems": problems.to_json()})
+        print_json({**_fields(result), "settled": settled, "problems": problems.to_json()})
     else:
+        if settled:
+            output().print(f"{settled} images decided by adjudicators since the last pull")
         what = "new" if result.is_new else "nothing new since"
         statuses = ", ".join(f"{count} {status}" for status, count in result.statuses.items())
         output().print(f"{what}: exports/{result.export} → records/{result.records}", markup=False)

@@ -1,5 +1,5 @@
 """From several raters to one answer: matching and merging their regions."""
 
-from synthscars.consensus.merge import adjudicate, clusters
+from synthscars.consensus.merge import adjudicate, best_of, clusters
 
-__all__ = ["adjudicate", "clusters"]
+__all__ = ["adjudicate", "best_of", "clusters"]

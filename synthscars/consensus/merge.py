@@ -54,7 +54,7 @@ def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> Imag
 
     standing: list[Artifact] = []
     for cluster, ious in clusters(drawn, record.width, record.height, min_iou):
-        merged = _merge(cluster, ious)
+        merged = best_of(cluster, ious)
         if len(cluster) >= needed:
             standing.append(merged)
         else:
@@ -155,7 +155,7 @@ def _rles(drawn: Sequence[Artifact], width: int, height: int) -> Iterator[geomet
         yield geometry.to_rle(usable, width, height)
 
 
-def _merge(cluster: Sequence[Artifact], ious: npt.NDArray[np.float64]) -> Artifact:
+def best_of(cluster: Sequence[Artifact], ious: npt.NDArray[np.float64]) -> Artifact:
     """The member that agrees best with the others, one with both texts before one without."""
     others = max(len(cluster) - 1, 1)
     agreement = (ious.sum(axis=1) - ious.diagonal()) / others

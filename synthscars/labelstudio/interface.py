@@ -73,6 +73,15 @@ def label_config(taxonomy: Taxonomy, settings: PlatformSettings | None = None) -
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def review_config(taxonomy: Taxonomy, settings: PlatformSettings | None = None) -> str:
+    """The interface of adjudicators: that of raters, and above the answer what raters said (`$said`)."""
+    root = ElementTree.fromstring(label_config(taxonomy, settings))
+    # The panel beside the image; the first of its children belongs to the selected region.
+    root[-1][0:0] = [ElementTree.fromstring(_resource("review_config.xml"))]
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def _fill_subtypes(root: ElementTree.Element, taxonomy: Taxonomy) -> None:
     # One control per category: Label Studio can hide a control by the region's label, but not a choice.
     pattern = _control(root, f"{SUBTYPE_PREFIX}CATEGORY")

@@ -1,0 +1,272 @@
+"""The adjudicators' project: the images that raters disagree about, with what everybody said.
+
+Each task has one prediction, the candidates: what raters drew, with regions of several raters that show the
+same artifact merged as `synthscars consensus` would. Who drew a region and what they called it is in its meta
+text, what everybody said about the image above the answer. The adjudicator deletes, mends and draws; what
+they submit becomes the final answer (Label Studio's ground-truth mark) when it is pulled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from synthscars.consensus import adjudicate, best_of, clusters
+from synthscars.converters.labelstudio import results, task_data
+from synthscars.labelstudio.assignment import AssignedProject, assigned_projects, note_projects
+from synthscars.labelstudio.client import Client
+from synthscars.labelstudio.interface import review_config
+from synthscars.labelstudio.preannotate import put_predictions
+from synthscars.labelstudio.project import Project, project_title, put_project
+from synthscars.labelstudio.push import BATCH, image_url, list_tasks
+from synthscars.problems import Problems
+from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.taxonomy import load_taxonomy
+from synthscars.workspace import Workspace
+
+KIND = "review"
+VERSION = "candidates"
+
+Json = dict[str, Any]
+
+
+class Reviewing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push for review did.
+
+    images: on which raters disagree. pushed: new in the project; renewed: whose candidates changed since, and
+    that nobody has begun; present: as they were. project, url: where adjudicators go.
+    """
+
+    images: int
+    pushed: int
+    renewed: int
+    present: int
+    project: str = ""
+    project_id: int = 0
+    dry_run: bool = False
+
+
+def disputed(records: Iterable[ImageRecord], *, min_iou: float) -> list[ImageRecord]:
+    """The records whose raters disagree about a region, or about whether there is any; none that is final.
+
+    min_iou: mask IoU from which regions of two raters are one artifact.
+    """
+    found: list[ImageRecord] = []
+    for record in records:
+        if any(review.extra.get("ground_truth") is True for review in record.reviews):
+            continue
+        problems = Problems()
+        list(adjudicate([record], problems, min_iou=min_iou))
+        if any(problem.code in ("consensus.unconfirmed", "consensus.disputed") for problem in problems):
+            found.append(record)
+    return found
+
+
+def candidates(record: ImageRecord, *, min_iou: float) -> list[Artifact]:
+    """Everybody's regions, those that show the same artifact as one, each with who said what in its meta."""
+    found: list[Artifact] = []
+    answered = [review.rater_id for review in record.reviews if review.status in ("annotated", "clean")]
+    for number, (cluster, ious) in enumerate(
+        clusters(record.artifacts, record.width, record.height, min_iou), start=1
+    ):
+        chosen = best_of(cluster, ious)
+        lines = [f"{len(cluster)} of {len(answered)} raters drew it", *map(_said, cluster)]
+        missing = [rater for rater in answered if all(one.rater_id != rater for one in cluster)]
+        lines += [f"not drawn by {', '.join(missing)}"] if missing else []
+        kept = {key: value for key, value in chosen.extra.items() if key in ("confidence", "shape", "item")}
+        found.append(
+            msgspec.structs.replace(
+                chosen,
+                artifact_id=f"candidate-{number}",
+                rater_id="",
+                extra={**kept, "meta": {"text": ["\n".join(lines)]}},
+            )
+        )
+    return found
+
+
+def _said(artifact: Artifact) -> str:
+    about = [artifact.subtype or "no subtype", artifact.extra.get("confidence")]
+    told = ", ".join(str(part) for part in about if part)
+    return f"{artifact.rater_id} ({told}): {artifact.phrase or 'no phrase'}. {artifact.explanation}".strip()
+
+
+def said_of(record: ImageRecord) -> str:
+    """What every rater answered about the image as a whole, a line each."""
+    lines: list[str] = []
+    for review in record.reviews:
+        drawn = sum(artifact.rater_id == review.rater_id for artifact in record.artifacts)
+        what = {
+            "clean": "no visible artifact",
+            "skipped": f"skipped: {review.extra.get('skip_reason') or 'no reason'}",
+        }.get(review.status, f"{drawn} region{'s' * (drawn != 1)}")
+        parts = [what, review.content_type or "", review.scene]
+        lines.append(f"{review.rater_id}: {', '.join(filter(None, parts))}")
+    return "\n".join(lines)
+
+
+def push_review(
+    client: Client,
+    workspace: Workspace,
+    records: Sequence[ImageRecord],
+    problems: Problems,
+    *,
+    dry_run: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Reviewing:
+    """Put disputed images into the review project, which is made if it is not there.
+
+    records: those of `disputed`. Pushing again adds what is new, and renews the candidates of images that
+    nobody has answered there. advance: called with the number of images done. Call it with the workspace
+    locked. Raises `PlatformError` if the server refuses.
+    """
+    min_iou = workspace.settings.consensus.min_iou
+    noted = next((each for each in assigned_projects(workspace) if each.kind == KIND), None)
+    if dry_run and noted is None:
+        return Reviewing(images=len(records), pushed=len(records), renewed=0, present=0, dry_run=True)
+    project = _ensure_project(client, workspace, noted) if not dry_run else _as_project(noted)
+    tasks = {task.image_id: task for task in list_tasks(client, project)}
+    versions = _versions(client, project)
+    pushed = renewed = present = 0
+    for start in range(0, len(records), BATCH):
+        new: list[Json] = []
+        for record in records[start : start + BATCH]:
+            found = candidates(record, min_iou=min_iou)
+            review = Review(
+                rater_id="", status="annotated", content_type=_agreed(record), scene=_scene(record)
+            )
+            items = results(found, review, record.width, record.height)
+            said = said_of(record)
+            version = f"{VERSION} {_digest(items, said)}"
+            task = tasks.get(record.image_id)
+            if task is None:
+                url = image_url(workspace, record.image_id)
+                if url is None:
+                    problems.add(
+                        "image.missing",
+                        "the file is not in the workspace any more",
+                        file=record.file_name,
+                        image=record.image_id,
+                        fix="ingest it again",
+                    )
+                    continue
+                prediction = {"model_version": version, "result": items}
+                new.append({"data": {**task_data(record, url), "said": said}, "predictions": [prediction]})
+            elif task.answers or version in versions.get(task.id, {}):
+                present += 1
+            else:
+                renewed += 1
+                if not dry_run:
+                    _renew(client, project, task.id, version, items, said, versions.get(task.id, {}))
+        if new and not dry_run:
+            client.request("POST", f"/api/projects/{project.id}/import", json=new)
+        pushed += len(new)
+        advance(len(records[start : start + BATCH]))
+    return Reviewing(
+        images=len(records),
+        pushed=pushed,
+        renewed=renewed,
+        present=present,
+        project=project.title,
+        project_id=project.id,
+        dry_run=dry_run,
+    )
+
+
+def settle(client: Client, workspace: Workspace) -> int:
+    """Make what adjudicators submitted in review projects final; returns how many answers became it now.
+
+    Other answers of the same image lose the mark: the last decision holds. To be called before a pull, with
+    the workspace locked. Raises `PlatformError` if the server refuses.
+    """
+    projects = assigned_projects(workspace)
+    there = {int(entry["id"]) for entry in client.pages("/api/projects/", page_size=100, include="id")}
+    settled: dict[str, int] = {}
+    for each in projects:
+        if each.kind != KIND or each.id not in there:
+            continue
+        for task in list_tasks(client, _as_project(each)):
+            if not task.answers:
+                continue
+            answers = client.request("GET", f"/api/tasks/{task.id}/annotations/")
+            last = max(answers, key=lambda one: (str(one.get("updated_at")), one["id"]), default=None)
+            if last is not None and last.get("ground_truth") is not True:
+                settled[task.image_id] = int(last["id"])
+    if settled:
+        _move_marks(client, [each for each in projects if each.id in there], settled)
+    return len(settled)
+
+
+def _move_marks(client: Client, projects: Sequence[AssignedProject], settled: dict[str, int]) -> None:
+    for each in projects:
+        for task in list_tasks(client, _as_project(each)):
+            if task.image_id not in settled or not task.answers:
+                continue
+            for answer in client.request("GET", f"/api/tasks/{task.id}/annotations/"):
+                final = int(answer["id"]) == settled[task.image_id]
+                if (answer.get("ground_truth") is True) is not final:
+                    body = {"ground_truth": final}
+                    client.request("PATCH", f"/api/annotations/{answer['id']}/", json=body)
+
+
+def _ensure_project(client: Client, workspace: Workspace, noted: AssignedProject | None) -> Project:
+    entry = client.request("GET", f"/api/projects/{noted.id}/") if noted is not None else None
+    title = f"Review: {project_title(workspace)}"[:50]
+    project = put_project(
+        client,
+        workspace,
+        entry,
+        title=title,
+        description=f"synthscars: review of {workspace.name}",
+        config=review_config(load_taxonomy(), workspace.settings.platform),
+    )
+    note_projects(workspace, [AssignedProject(id=project.id, title=project.title, kind=KIND)])
+    return project
+
+
+def _as_project(noted: AssignedProject | None) -> Project:
+    assert noted is not None
+    return Project(id=noted.id, title=noted.title)
+
+
+def _versions(client: Client, project: Project) -> dict[int, dict[str, int]]:
+    """By task: the versions of the candidates there are, and the numbers of the predictions that hold them."""
+    found: dict[int, dict[str, int]] = {}
+    for each in client.request("GET", "/api/predictions/", params={"project": project.id}):
+        found.setdefault(int(each["task"]), {})[str(each.get("model_version"))] = int(each["id"])
+    return found
+
+
+def _renew(
+    client: Client,
+    project: Project,
+    task_id: int,
+    version: str,
+    items: list[Json],
+    said: str,
+    old: dict[str, int],
+) -> None:
+    data = client.request("GET", f"/api/tasks/{task_id}/")["data"]
+    client.request("PATCH", f"/api/tasks/{task_id}/", json={"data": {**data, "said": said}})
+    put_predictions(client, project, [{"task": task_id, "model_version": version, "result": items}])
+    # Last: a kill in between leaves two, and the next push takes the older one away.
+    for number in old.values():
+        client.delete(f"/api/predictions/{number}/")
+
+
+def _digest(items: list[Json], said: str) -> str:
+    # The ids of answers about the image are ours, so equal candidates give equal bytes.
+    told = msgspec.json.encode([items, said], order="deterministic")
+    return hashlib.sha256(told).hexdigest()[:12]
+
+
+def _agreed(record: ImageRecord) -> str | None:
+    found = {review.content_type for review in record.reviews if review.content_type}
+    return found.pop() if len(found) == 1 else None
+
+
+def _scene(record: ImageRecord) -> str:
+    return next((review.scene for review in record.reviews if review.scene.strip()), "")

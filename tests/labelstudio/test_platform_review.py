@@ -1,0 +1,170 @@
+"""Review and pre-annotations on a real server: what adjudicators and annotators find there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from synthscars.cli import main
+from synthscars.jsonl import read_records
+from synthscars.labelstudio.client import Client, connect
+from synthscars.labelstudio.people import add_person, submit
+from synthscars.labelstudio.project import Project, ensure_project
+from synthscars.labelstudio.pull import pull
+from synthscars.labelstudio.push import list_tasks, push
+from synthscars.labelstudio.review import candidates, disputed, push_review, settle
+from synthscars.predictions import to_prediction, write_predictions
+from synthscars.problems import Problems
+from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.workspace import Workspace
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+BOX = (50.0, 50.0, 150.0, 50.0, 150.0, 150.0, 50.0, 150.0)
+NEAR = (55.0, 50.0, 155.0, 50.0, 155.0, 150.0, 55.0, 150.0)
+FAR = (250.0, 50.0, 350.0, 50.0, 350.0, 150.0, 250.0, 150.0)
+
+
+def region(name: str, ring: tuple[float, ...], phrase: str) -> Artifact:
+    return Artifact(
+        artifact_id=name,
+        category="structure",
+        subtype="deformed",
+        polygons=(ring,),
+        phrase=phrase,
+        explanation="It has six fingers.",
+        extra={"confidence": "likely"},
+    )
+
+
+@pytest.fixture
+def started(
+    served: tuple[Workspace, list[ImageRecord]],
+) -> tuple[Workspace, list[ImageRecord], Client, Project]:
+    workspace, truth = served
+    client = connect(workspace)
+    project = ensure_project(client, workspace)
+    push(client, project, workspace, Problems())
+    return workspace, truth, client, project
+
+
+def items_by(items: list[dict[str, Any]], control: str) -> list[dict[str, Any]]:
+    return [item for item in items if item["from_name"] == control]
+
+
+def test_an_adjudicator_finds_everybodys_regions_and_what_they_submit_is_final(
+    started: tuple[Workspace, list[ImageRecord], Client, Project],
+) -> None:
+    workspace, truth, client, project = started
+    record = truth[0]
+    task = next(task for task in list_tasks(client, project) if task.image_id == record.image_id)
+    people = [add_person(workspace, client, f"{name}@example.org") for name in ("ada", "ben", "cyd")]
+    size = {"width": record.width, "height": record.height}
+    said = Review(rater_id="", status="annotated", content_type="human", scene="A person stands.")
+    drawn = [
+        [region("a", BOX, "the left hand")],
+        [region("a", NEAR, "a hand"), region("b", FAR, "the right hand")],
+    ]
+    for person, artifacts in zip(people, drawn, strict=False):
+        submit(person, task.id, said, artifacts, **size)
+    submit(people[2], task.id, Review(rater_id="", status="clean", content_type="human"), [], **size)
+    pull(client, project, workspace, Problems())
+    (found,) = disputed(
+        [one for one in read_records(workspace.latest_records()) if one.image_id == record.image_id],
+        min_iou=0.5,
+    )
+    assert [one.phrase for one in candidates(found, min_iou=0.5)] == ["the left hand", "the right hand"]
+
+    problems = Problems()
+    first = push_review(client, workspace, [found], problems)
+    assert (first.images, first.pushed, first.renewed, first.present) == (1, 1, 0, 0)
+    again = push_review(client, workspace, [found], problems)
+    assert (again.pushed, again.renewed, again.present) == (0, 0, 1)
+    assert list(problems) == []
+    where = Project(id=first.project_id, title=first.project)
+    (review_task,) = list_tasks(client, where)
+    shown = client.request("GET", f"/api/tasks/{review_task.id}/")
+    assert shown["data"]["said"].splitlines()[0].endswith("1 region, human, A person stands.")
+    assert f"{people[2].rater_id}: no visible artifact, human" in shown["data"]["said"]
+    (prediction,) = shown["predictions"]
+    texts = [item["meta"]["text"][0] for item in items_by(prediction["result"], "category")]
+    assert texts[0].startswith("2 of 3 raters drew it\n")
+    assert f"{people[1].rater_id} (deformed, likely): a hand. It has six fingers." in texts[0]
+    assert texts[0].endswith(f"not drawn by {people[2].rater_id}")
+    assert texts[1].startswith("1 of 3 raters drew it\n")
+
+    # Whoever says more makes other candidates, as long as nobody has decided.
+    changed = msgspec.structs.replace(found, reviews=found.reviews[:2])
+    assert push_review(client, workspace, [changed], problems).renewed == 1
+    (prediction,) = client.request("GET", f"/api/tasks/{review_task.id}/")["predictions"]
+    assert "of 2 raters" in items_by(prediction["result"], "category")[0]["meta"]["text"][0]
+
+    assert settle(client, workspace) == 0
+    judge = add_person(workspace, client, "judge@example.org")
+    # The first candidate is taken as it is, the other one is not.
+    kept = [item for item in prediction["result"] if not str(item["id"]).startswith("candidate-2")]
+    body = {"result": kept, "was_cancelled": False, "parent_prediction": prediction["id"]}
+    judge.client.request("POST", f"/api/tasks/{review_task.id}/annotations/", json=body)
+    assert push_review(client, workspace, [found], problems).present == 1
+    assert settle(client, workspace) == 1
+    assert settle(client, workspace) == 0
+    pull(client, project, workspace, problems)
+    (final,) = [one for one in read_records(workspace.latest_records()) if one.image_id == record.image_id]
+    marked = [one.rater_id for one in final.reviews if one.extra.get("ground_truth") is True]
+    assert marked == [judge.rater_id]
+    from synthscars.consensus import adjudicate
+
+    (merged,) = adjudicate([final], Problems())
+    assert [one.phrase for one in merged.artifacts] == ["the left hand"]
+    assert merged.artifacts[0].polygons[0] == pytest.approx(BOX, abs=1e-6)
+    assert disputed([final], min_iou=0.5) == []
+
+
+def test_predictions_of_a_file_are_put_into_the_tasks_once(
+    started: tuple[Workspace, list[ImageRecord], Client, Project], tmp_path: Path
+) -> None:
+    workspace, truth, client, project = started
+    file = tmp_path / "predictions.jsonl"
+    sure = [
+        msgspec.structs.replace(
+            prediction,
+            regions=tuple(msgspec.structs.replace(one, score=0.9 - 0.1 * n) for one in prediction.regions),
+        )
+        for n, prediction in enumerate(map(to_prediction, truth))
+    ]
+    write_predictions(file, sure[:3], {"model": "test model, 1"})
+    priority = tmp_path / "priority.jsonl"
+    call = ["platform", "preannotate", str(file), "-w", str(workspace.root), "--json"]
+    runner = CliRunner()
+    dry = msgspec.json.decode(runner.invoke(main, [*call, "--dry-run"]).stdout)
+    assert (dry["pushed"], dry["tasks"]) == (3, 3)
+    first = runner.invoke(main, [*call, "--uncertain-first", str(priority)])
+    assert first.exit_code == 0, first.stderr
+    told = msgspec.json.decode(first.stdout)
+    assert (told["pushed"], told["present"], told["model_version"]) == (3, 0, "test model 1")
+    told = msgspec.json.decode(runner.invoke(main, call).stdout)
+    assert (told["pushed"], told["present"]) == (0, 3)
+    tasks = {task.image_id: task for task in list_tasks(client, project)}
+    for record in truth[:3]:
+        (found,) = client.request("GET", "/api/predictions/", params={"task": tasks[record.image_id].id})
+        phrases = [item["value"]["text"][0] for item in items_by(found["result"], "phrase")]
+        assert sorted(phrases) == sorted(artifact.phrase for artifact in record.artifacts)
+        client.delete(f"/api/predictions/{found['id']}/")
+    lines = [msgspec.json.decode(line) for line in priority.read_bytes().splitlines()]
+    assert [line["score"] for line in lines] == sorted((line["score"] for line in lines), reverse=True)
+    assert {line["image_id"] for line in lines} <= {record.image_id for record in truth[:3]}
+
+
+def test_predictions_of_other_images_are_a_problem(
+    started: tuple[Workspace, list[ImageRecord], Client, Project], tmp_path: Path
+) -> None:
+    workspace, truth, _, _ = started
+    file = tmp_path / "predictions.jsonl"
+    write_predictions(file, [msgspec.structs.replace(to_prediction(truth[0]), image_id="ab" * 32)])
+    result = CliRunner().invoke(main, ["platform", "preannotate", str(file), "-w", str(workspace.root)])
+    assert result.exit_code == 1
+    assert "no task shows one of these images" in result.stderr
