@@ -135,10 +135,7 @@ def push_review(
         new: list[Json] = []
         for record in records[start : start + BATCH]:
             found = candidates(record, min_iou=min_iou)
-            review = Review(
-                rater_id="", status="annotated", content_type=_agreed(record), scene=_scene(record)
-            )
-            items = results(found, review, record.width, record.height)
+            items = results(found, _common(record), record.width, record.height)
             said = said_of(record)
             version = f"{VERSION} {_digest(items, said)}"
             task = tasks.get(record.image_id)
@@ -233,7 +230,7 @@ def _as_project(noted: AssignedProject | None) -> Project:
 
 
 def _versions(client: Client, project: Project) -> dict[int, dict[str, int]]:
-    """By task: the versions of the candidates there are, and the numbers of the predictions that hold them."""
+    """By task: the versions of its candidates, each with the number of the prediction that holds it."""
     found: dict[int, dict[str, int]] = {}
     for each in client.request("GET", "/api/predictions/", params={"project": project.id}):
         found.setdefault(int(each["task"]), {})[str(each.get("model_version"))] = int(each["id"])
@@ -263,10 +260,12 @@ def _digest(items: list[Json], said: str) -> str:
     return hashlib.sha256(told).hexdigest()[:12]
 
 
-def _agreed(record: ImageRecord) -> str | None:
-    found = {review.content_type for review in record.reviews if review.content_type}
-    return found.pop() if len(found) == 1 else None
-
-
-def _scene(record: ImageRecord) -> str:
-    return next((review.scene for review in record.reviews if review.scene.strip()), "")
+def _common(record: ImageRecord) -> Review:
+    """What is answered for the adjudicator about the whole image: what raters agree about, and a scene."""
+    types = {review.content_type for review in record.reviews if review.content_type}
+    return Review(
+        rater_id="",
+        status="annotated",
+        content_type=types.pop() if len(types) == 1 else None,
+        scene=next((review.scene for review in record.reviews if review.scene.strip()), ""),
+    )

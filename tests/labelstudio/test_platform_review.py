@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from synthscars.cli import main
+from synthscars.consensus import adjudicate
 from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import add_person, submit
@@ -41,10 +42,11 @@ def region(name: str, ring: tuple[float, ...], phrase: str) -> Artifact:
     )
 
 
+Started = tuple[Workspace, list[ImageRecord], Client, Project]
+
+
 @pytest.fixture
-def started(
-    served: tuple[Workspace, list[ImageRecord]],
-) -> tuple[Workspace, list[ImageRecord], Client, Project]:
+def started(served: tuple[Workspace, list[ImageRecord]]) -> Started:
     workspace, truth = served
     client = connect(workspace)
     project = ensure_project(client, workspace)
@@ -57,7 +59,7 @@ def items_by(items: list[dict[str, Any]], control: str) -> list[dict[str, Any]]:
 
 
 def test_an_adjudicator_finds_everybodys_regions_and_what_they_submit_is_final(
-    started: tuple[Workspace, list[ImageRecord], Client, Project],
+    started: Started,
 ) -> None:
     workspace, truth, client, project = started
     record = truth[0]
@@ -116,17 +118,13 @@ def test_an_adjudicator_finds_everybodys_regions_and_what_they_submit_is_final(
     (final,) = [one for one in read_records(workspace.latest_records()) if one.image_id == record.image_id]
     marked = [one.rater_id for one in final.reviews if one.extra.get("ground_truth") is True]
     assert marked == [judge.rater_id]
-    from synthscars.consensus import adjudicate
-
     (merged,) = adjudicate([final], Problems())
     assert [one.phrase for one in merged.artifacts] == ["the left hand"]
     assert merged.artifacts[0].polygons[0] == pytest.approx(BOX, abs=1e-6)
     assert disputed([final], min_iou=0.5) == []
 
 
-def test_predictions_of_a_file_are_put_into_the_tasks_once(
-    started: tuple[Workspace, list[ImageRecord], Client, Project], tmp_path: Path
-) -> None:
+def test_predictions_of_a_file_are_put_into_the_tasks_once(started: Started, tmp_path: Path) -> None:
     workspace, truth, client, project = started
     file = tmp_path / "predictions.jsonl"
     sure = [
@@ -159,9 +157,7 @@ def test_predictions_of_a_file_are_put_into_the_tasks_once(
     assert {line["image_id"] for line in lines} <= {record.image_id for record in truth[:3]}
 
 
-def test_predictions_of_other_images_are_a_problem(
-    started: tuple[Workspace, list[ImageRecord], Client, Project], tmp_path: Path
-) -> None:
+def test_predictions_of_other_images_are_a_problem(started: Started, tmp_path: Path) -> None:
     workspace, truth, _, _ = started
     file = tmp_path / "predictions.jsonl"
     write_predictions(file, [msgspec.structs.replace(to_prediction(truth[0]), image_id="ab" * 32)])
