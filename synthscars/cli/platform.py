@@ -18,7 +18,7 @@ from synthscars.cli.common import (
 )
 from synthscars.cli.platform_assign import assign, reopen, show_raters
 from synthscars.cli.platform_review import changes, gold
-from synthscars.cli.platform_views import preannotate, review
+from synthscars.cli.platform_views import guideline, preannotate, review
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -45,6 +45,7 @@ platform.add_command(gold)
 platform.add_command(changes)
 platform.add_command(review)
 platform.add_command(preannotate)
+platform.add_command(guideline)
 
 
 @platform.command()

@@ -162,6 +162,32 @@ def preannotate(
     finish(problems)
 
 
+@click.command()
+@click.option(
+    "--output", "target", type=_TARGET, required=True, help="A file that ends with .html, .pdf or .md."
+)
+@json_option
+def guideline(target: Path, as_json: bool) -> None:
+    """Write the guideline that annotators see, with its examples: to read before, or on paper beside.
+
+    Its pictures are drawn by the simulator. A .pdf is printed by Chromium, which must be installed; the
+    pictures of an .md lie in a folder beside it.
+
+    \b
+    Examples:
+      synthscars platform guideline --output guideline.pdf
+      synthscars platform guideline --output guideline.html
+    """
+    from synthscars.labelstudio.guideline import write_guideline
+    from synthscars.taxonomy import load_taxonomy
+
+    write_guideline(load_taxonomy(), target)
+    if as_json:
+        print_json({"saved": str(target), "bytes": target.stat().st_size})
+    else:
+        output().print(f"saved {target}", markup=False)
+
+
 def _fields(result: object) -> dict[str, object]:
     import msgspec
 

@@ -1,4 +1,4 @@
-"""What annotators see: the labelling interface and the guideline, filled from the taxonomy."""
+"""The labelling interface of annotators and of adjudicators, filled from the taxonomy."""
 
 from __future__ import annotations
 
@@ -18,24 +18,6 @@ from synthscars.converters.labelstudio_tasks import (
 from synthscars.problems import FormatError
 from synthscars.settings import PlatformSettings
 from synthscars.taxonomy import Category, ContentType, Subtype, Taxonomy
-
-TAXONOMY_MARK = "[taxonomy]"
-"""The line of `guideline.md` that is replaced by the definitions of all categories and subtypes."""
-
-# Label Studio's page takes bullets, numbers and margins away, and its server every style attribute.
-_STYLES = {
-    "h1": "font-size: 1.5em; font-weight: 600; margin: 0 0 0.5em",
-    "h2": "font-size: 1.25em; font-weight: 600; margin: 1em 0 0.4em",
-    "h3": "font-size: 1.1em; font-weight: 600; margin: 0.8em 0 0.3em",
-    "p": "margin: 0.4em 0",
-    "ol": "list-style: decimal; padding-left: 1.6em; margin: 0.4em 0",
-    "ul": "list-style: disc; padding-left: 1.6em; margin: 0.4em 0",
-    "li": "margin: 0.25em 0",
-    "table": "border-collapse: collapse; margin: 0.5em 0",
-    "th": "text-align: left; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #888",
-    "td": "vertical-align: top; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #ccc",
-}
-
 
 _SHAPES = {
     "polygon": "Polygon",
@@ -146,33 +128,6 @@ def _control(root: ElementTree.Element, name: str) -> ElementTree.Element:
     if found is None:
         raise FormatError(f"label_config.xml: there is no control named {name!r}")
     return found
-
-
-def guideline_html(taxonomy: Taxonomy) -> str:
-    """The guideline as HTML, with every definition of the taxonomy; whatever it contains is escaped."""
-    from markdown_it import MarkdownIt
-
-    text = _resource("guideline.md")
-    if TAXONOMY_MARK not in text:
-        raise FormatError(f"guideline.md: the line {TAXONOMY_MARK} is missing")
-    # Raw HTML is shown as text: definitions come from a file that anybody may edit.
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    html = str(markdown.render(text.replace(TAXONOMY_MARK, _definitions(taxonomy))))
-    rules = "\n".join(f".synthscars {tag} {{ {style} }}" for tag, style in _STYLES.items())
-    return f'<style>\n{rules}\n</style>\n<div class="synthscars">\n{html}</div>\n'
-
-
-def _definitions(taxonomy: Taxonomy) -> str:
-    lines: list[str] = []
-    for category in taxonomy.categories:
-        lines += [f"### {category.name} (key {category.hotkey})", "", category.definition, ""]
-        for subtype in taxonomy.subtypes_of(category.id):
-            examples = "; ".join(subtype.examples)
-            lines.append(
-                f"- **{subtype.name}** (key {subtype.hotkey}): {subtype.definition} For example: {examples}."
-            )
-        lines.append("")
-    return "\n".join(lines)
 
 
 def _resource(name: str) -> str:

@@ -11,7 +11,8 @@ import msgspec
 from synthscars.files import atomic_file
 from synthscars.labelstudio.assignment import AssignedProject, note_projects
 from synthscars.labelstudio.client import Client, UncertainError
-from synthscars.labelstudio.interface import guideline_html, label_config
+from synthscars.labelstudio.guideline import guideline_html
+from synthscars.labelstudio.interface import label_config
 from synthscars.labelstudio.server import served_images
 from synthscars.problems import PlatformError
 from synthscars.settings import PlatformSettings

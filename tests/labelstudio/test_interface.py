@@ -18,7 +18,7 @@ from synthscars.converters.labelstudio_tasks import (
     SUBTYPE_PREFIX,
     results,
 )
-from synthscars.labelstudio.interface import confidences, guideline_html, label_config, skip_reasons
+from synthscars.labelstudio.interface import confidences, label_config, skip_reasons
 from synthscars.records import Artifact, Review
 from synthscars.settings import PlatformSettings
 from synthscars.taxonomy import Taxonomy, load_taxonomy
@@ -109,23 +109,6 @@ def test_label_studios_own_validator_accepts_what_we_write_for_the_interface() -
         assert interface.validate_prediction({"result": items}, return_errors=True) == []
     items[0]["value"]["polygonlabels"] = ["unheard of"]
     assert len(interface.validate_prediction({"result": items}, return_errors=True)) == 1
-
-
-def test_the_guideline_defines_every_subtype() -> None:
-    html = guideline_html(TAXONOMY)
-    for subtype in TAXONOMY.subtypes:
-        assert f"<strong>{subtype.name}</strong> (key {subtype.hotkey}): {subtype.definition}" in html
-    assert "No visible artifact" in html
-    assert "[taxonomy]" not in html
-
-
-def test_markup_in_the_taxonomy_is_shown_and_not_run() -> None:
-    html = guideline_html(nasty(TAXONOMY))
-    assert "<script>" not in html
-    assert "<img" not in html
-    assert "&lt;img src=x onerror=alert(1)&gt; &amp; more" in html
-    label = control(label_config(nasty(TAXONOMY)), CATEGORY)[0]
-    assert label.get("value") == '"><script>x</script>'
 
 
 def test_how_sure_and_why_skipped_have_keys_of_their_own() -> None:
