@@ -40,12 +40,12 @@ _STYLES = {
     "table": "border-collapse: collapse; margin: 0.5em 0",
     "th": "text-align: left; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #888",
     "td": "vertical-align: top; padding: 0.2em 1em 0.2em 0; border-bottom: 1px solid #ccc",
-    ".pic": f"width: {SIDE}px; height: {SIDE}px; background-size: cover; margin: 0.3em 0",
+    ".pic": f"width: min({SIDE}px, 36vw); aspect-ratio: 1; background-size: cover; margin: 0.3em 0",
 }
 _PAGE_STYLES = """\
 body { font: 15px/1.5 "DejaVu Sans", system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 46em;
        margin: 2em auto; padding: 0 1em }
-h3, tr, .pic { break-inside: avoid } h2, h3 { break-after: avoid }
+h3, table, .pic { break-inside: avoid } h2, h3 { break-after: avoid }
 @media print { body { margin: 0; max-width: none; font-size: 11px } * { print-color-adjust: exact } }
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from synthscars.converters.labelstudio_tasks import PROMPT
 from synthscars.files import atomic_file
 from synthscars.labelstudio.assignment import AssignedProject, note_projects
 from synthscars.labelstudio.client import Client, UncertainError
@@ -73,12 +74,24 @@ def put_project(
         project = _make(client, title, description, wanted)
     else:
         project = Project(id=int(entry["id"]), title=str(entry["title"]))
+        _refuse_late_prompts(entry, str(wanted["label_config"]))
         changed = {key: value for key, value in wanted.items() if entry.get(key) != value}
         if changed:
             client.call(lambda: client.sdk.projects.update(id=project.id, **changed))
     if storage or entry is None:
         _ensure_storage(client, workspace, project)
     return project
+
+
+def _refuse_late_prompts(entry: Mapping[str, Any], config: str) -> None:
+    # Label Studio would only say that a column is missing.
+    mark = f"${PROMPT}"
+    tasks = int(entry.get("task_number") or 0)
+    if tasks and mark in config and mark not in str(entry.get("label_config")):
+        raise PlatformError(
+            f"prompts cannot be shown: the {tasks} tasks of {entry.get('title')} were pushed without them",
+            fix="set show_prompt = false again under [platform]; prompts can be shown from the first push on",
+        )
 
 
 def list_projects(client: Client, include: str = "") -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ from synthscars.consensus import adjudicate
 from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import add_person, submit
-from synthscars.labelstudio.project import Project, ensure_project
+from synthscars.labelstudio.project import Project, ensure_project, put_project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.push import list_tasks, push
+from synthscars.labelstudio.push import add_tasks, list_tasks, push
 from synthscars.labelstudio.review import candidates, disputed, push_review, settle
 from synthscars.predictions import to_prediction, write_predictions
-from synthscars.problems import Problems
+from synthscars.problems import PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.workspace import Workspace
 
@@ -164,3 +164,33 @@ def test_predictions_of_other_images_are_a_problem(started: Started, tmp_path: P
     result = CliRunner().invoke(main, ["platform", "preannotate", str(file), "-w", str(workspace.root)])
     assert result.exit_code == 1
     assert "no task shows one of these images" in result.stderr
+
+
+def with_platform(workspace: Workspace, **changed: Any) -> Workspace:
+    platform = msgspec.structs.replace(workspace.settings.platform, **changed)
+    return Workspace(workspace.root, msgspec.structs.replace(workspace.settings, platform=platform))
+
+
+def test_prompts_that_were_not_pushed_cannot_be_shown_later(started: Started) -> None:
+    workspace, _, client, _ = started
+    with pytest.raises(PlatformError, match="pushed without them") as refused:
+        ensure_project(client, with_platform(workspace, show_prompt=True))
+    assert "show_prompt = false" in refused.value.fix
+
+
+def test_prompts_are_shown_and_every_shape_offered_where_the_settings_say_so(started: Started) -> None:
+    workspace, truth, client, _ = started
+    allowed = with_platform(
+        workspace, show_prompt=True, shapes=("polygon", "rectangle", "ellipse", "brush", "magicwand")
+    )
+    project = put_project(client, allowed, None, title="with prompts", description="of a test", storage=False)
+    try:
+        records = list(workspace.images())
+        assert add_tasks(client, project, allowed, records, Problems()) == len(truth)
+        entry = next(client.pages("/api/tasks/", project=project.id, page_size=10))
+        assert truth[0].generation is not None
+        assert {task["data"]["prompt"].split(" (")[0] for task in [entry]} <= {
+            record.generation.prompt for record in truth if record.generation
+        }
+    finally:
+        client.delete(f"/api/projects/{project.id}/")
