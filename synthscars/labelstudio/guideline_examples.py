@@ -54,7 +54,7 @@ class _Wanted(NamedTuple):
     """What is to be shown: a subtype, the image where it usually is, and an answer that is not good."""
 
     subtype: str
-    index: int
+    usual: int
     phrase: str
     explanation: str
     why: str
@@ -125,7 +125,7 @@ def _example(wanted: _Wanted) -> Example | None:
     from synthscars.taxonomy import load_taxonomy
 
     # What is drawn in an image may change with the simulator: then another image will do.
-    for index in (wanted.index, *range(_MOST)):
+    for index in (wanted.usual, *range(_MOST)):
         image = _image(index)
         for artifact in image.record.artifacts:
             if artifact.subtype == wanted.subtype and _shows_well(image, artifact, rings=1):

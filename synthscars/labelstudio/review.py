@@ -16,7 +16,7 @@ import msgspec
 
 from synthscars.consensus import adjudicate, best_of, clusters
 from synthscars.converters.labelstudio import results, task_data
-from synthscars.labelstudio.assignment import AssignedProject, assigned_projects, note_projects
+from synthscars.labelstudio.assignment import AssignedProject, Kind, assigned_projects, note_projects
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.interface import review_config
 from synthscars.labelstudio.preannotate import put_predictions
@@ -27,7 +27,7 @@ from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
-KIND = "review"
+KIND: Kind = "review"
 VERSION = "candidates"
 
 Json = dict[str, Any]
