@@ -52,9 +52,9 @@ def find_image(workspace: Workspace, name: str) -> ImageRecord:
 def make_final(client: Client, projects: Sequence[Project], image: ImageRecord, rater: str) -> Final:
     """Mark the answer of `rater` (`rater-3`, or an account's e-mail address) as final, and no other.
 
-    projects: those with a task of the image. An empty `rater` takes the mark away, and the
-    majority counts again. Takes effect with the next pull. Raises `UsageError` naming the raters there are if
-    that one did not answer, `PlatformError` if the server refuses.
+    projects: those with a task of the image. An empty `rater` takes the mark away, and the majority counts
+    again. Takes effect with the next pull. Raises `UsageError` naming the raters there are if that one did
+    not answer, `PlatformError` if the server refuses.
     """
     answers = [
         annotation

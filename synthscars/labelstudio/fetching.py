@@ -141,7 +141,12 @@ def _mark(client: Client, project: Project) -> str:
     Drafts do not show in it. Neither would a change at a time that the server's clock went through before, so
     nothing is told from a clock that is behind the newest change.
     """
-    query = {"project": project.id, "page_size": 1, "query": _NEWEST_FIRST, "include": "id,updated_at"}
+    query: dict[str, str | int] = {
+        "project": project.id,
+        "page_size": 1,
+        "query": _NEWEST_FIRST,
+        "include": "id,updated_at",
+    }
 
     def attempt() -> tuple[Any, str]:
         response = client.http.get("/api/tasks/", params=query)

@@ -19,6 +19,9 @@ BATCH = 1000
 """Tasks per request. Each request is one transaction of the server."""
 
 
+Predictions = Callable[[ImageRecord], list[dict[str, Any]]]
+
+
 class PushResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a push did. `removed`: second tasks of an image, without answers, that were taken away."""
 
@@ -45,11 +48,13 @@ def push(
     *,
     dry_run: bool = False,
     advance: Callable[[int], None] = lambda count: None,
+    predictions: Predictions = lambda record: [],
 ) -> PushResult:
     """Make a task of every image of the workspace that has none yet.
 
-    advance: called with the number of images done, for a progress bar. Images whose file is missing become
-    problems. Call it with the workspace locked. Raises `PlatformError` if the server refuses.
+    advance: called with the number of images done, for a progress bar. predictions: what is to be shown to
+    the rater of an image, as Label Studio's predictions. Images whose file is missing become problems. Call
+    it with the workspace locked. Raises `PlatformError` if the server refuses.
     """
     existing = {task.image_id for task in list_tasks(client, project)}
     images = list(workspace.images())
@@ -59,8 +64,12 @@ def push(
         pushed = sum(1 for _ in _data(workspace, waiting, problems))
         advance(len(waiting))
     else:
-        pushed = add_tasks(client, project, workspace, waiting, problems, advance=advance)
-    removed = 0 if dry_run else remove_repeated(client, project)
+        pushed = add_tasks(
+            client, project, workspace, waiting, problems, advance=advance, predictions=predictions
+        )
+    # The number of tasks tells, in one request, that there is nothing to look for.
+    expected = len(existing) + pushed
+    removed = 0 if dry_run or _count(client, project) == expected else remove_repeated(client, project)
     present = len(images) - len(waiting)
     return PushResult(images=len(images), present=present, pushed=pushed, removed=removed, dry_run=dry_run)
 
@@ -73,6 +82,7 @@ def add_tasks(
     problems: Problems,
     *,
     advance: Callable[[int], None] = lambda count: None,
+    predictions: Predictions = lambda record: [],
 ) -> int:
     """Make a task of each of these images, in this order, and return how many were made.
 
@@ -82,7 +92,11 @@ def add_tasks(
     sent = 0
     for start in range(0, len(records), BATCH):
         batch = records[start : start + BATCH]
-        tasks = [{"data": data} for data in _data(workspace, batch, problems)]
+        shown = {record.image_id: predictions(record) for record in batch}
+        tasks: list[dict[str, Any]] = []
+        for data in _data(workspace, batch, problems):
+            found = shown[data["image_id"]]
+            tasks.append({"data": data, "predictions": found} if found else {"data": data})
         sent += len(tasks)
         for tries_left in reversed(range(client.patience.tries)):
             if not tasks:
@@ -136,6 +150,11 @@ def remove_repeated(client: Client, project: Project) -> int:
                 client.delete(f"/api/tasks/{task.id}/")
                 removed += 1
     return removed
+
+
+def _count(client: Client, project: Project) -> int | None:
+    count = client.request("GET", f"/api/projects/{project.id}/").get("task_number")
+    return count if isinstance(count, int) else None
 
 
 def _answers(entry: dict[str, Any]) -> int:

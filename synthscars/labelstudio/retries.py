@@ -93,7 +93,8 @@ def _passing(error: Exception) -> bool:
 
     status = _status(error)
     if status is not None:
-        return status == 429 or status >= 500
+        # Below 400 the SDK could make nothing of the answer: it was cut short.
+        return status < 400 or status == 429 or status >= 500
     if isinstance(error, (CutShortError, json.JSONDecodeError, UnicodeDecodeError)):
         return True
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ReadTimeout)
@@ -125,6 +126,8 @@ def _translation(error: Exception) -> tuple[str, str] | None:
 
     log = "see platform/server.log"
     runs = "see whether it runs: `synthscars platform status`"
+    if isinstance(error, ApiError) and (error.status_code or 0) < 400:
+        return "Label Studio answered with something that is not JSON", f"{log}, and {runs}"
     if isinstance(error, ApiError):
         return f"Label Studio refused a request ({error.status_code}): {_shorten(error.body)}", log
     if isinstance(error, httpx.HTTPStatusError):

@@ -34,3 +34,27 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
         yield workspace, truth
     finally:
         stop(workspace)
+
+
+RATERS = ("ada@example.org", "ben@example.org", "cleo@example.org")
+
+
+@pytest.fixture(scope="session")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, list[ImageRecord]]]:
+    """A workspace with twelve images and three raters whose Label Studio runs; nothing is pushed."""
+    from synthscars.labelstudio.client import connect
+    from synthscars.labelstudio.people import add_person
+    from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.server import start, stop
+
+    workspace = Workspace.create(tmp_path_factory.mktemp("team") / "scars", "team <b>&")
+    truth = fill(workspace, 12)
+    try:
+        start(workspace, print)
+        client = connect(workspace)
+        ensure_project(client, workspace)
+        for rater in RATERS:
+            add_person(workspace, client, rater)
+        yield workspace, truth
+    finally:
+        stop(workspace)
