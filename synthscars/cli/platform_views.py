@@ -94,7 +94,7 @@ def preannotate(
 
     \b
     Examples:
-      synthscars legion predict MODEL images/ --output predictions.jsonl
+      synthscars legion predict MODEL my-scars --output predictions.jsonl
       synthscars platform preannotate predictions.jsonl --uncertain-first priority.jsonl
       synthscars platform assign --priority priority.jsonl
     """
