@@ -128,10 +128,10 @@ def reported(
             name = review.rater_id
             if review.status == "skipped" and not review.extra.get("skip_reason"):
                 told = f"{name} skipped the image without a reason"
-                _tell(problems, record, "answer.no_skip_reason", told, severity="info")
+                _tell(problems, record, "review.no_skip_reason", told, severity="info")
             elif review.status in ("annotated", "clean") and review.content_type is None:
                 told = f"{name} did not say what the picture is about"
-                _tell(problems, record, "answer.no_content_type", told)
+                _tell(problems, record, "review.no_content_type", told)
         yield record
 
 

@@ -392,7 +392,8 @@ def test_refusals_of_the_server_become_errors_without_secrets(client: Client) ->
 
 
 def test_the_project_shows_interface_and_guideline_as_we_wrote_them(client: Client, project: Project) -> None:
-    from synthscars.labelstudio.interface import guideline_html, label_config
+    from synthscars.labelstudio.guideline import guideline_html
+    from synthscars.labelstudio.interface import label_config
     from synthscars.taxonomy import load_taxonomy
 
     found = client.request("GET", f"/api/projects/{project.id}/")

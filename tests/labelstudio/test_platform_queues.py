@@ -84,7 +84,12 @@ def answered(team: Team, client: Client, raters: dict[str, Person]) -> None:
             status = {RATERS[0]: "annotated" if artifacts else "clean", RATERS[1]: "clean"}.get(
                 rater, "skipped"
             )
-            review = Review(rater_id=person.rater_id, status=status)  # type: ignore[arg-type]
+            content_type = None if status == "skipped" else record.content_type
+            review = Review(
+                rater_id=person.rater_id,
+                status=status,  # type: ignore[arg-type]
+                content_type=content_type,
+            )
             submit(person, task, review, artifacts, width=record.width, height=record.height)
 
 
@@ -239,7 +244,7 @@ def test_a_reopened_image_comes_back_and_its_newest_answer_counts(
     assert (again["raters"], again["open_already"]) == ([], [RATERS[1]])
     check_queues(client, workspace)
     (new,) = [each for each, shown in queue(workspace, client, RATERS[1]) if shown == image and each != task]
-    review = Review(rater_id=person.rater_id, status="annotated", scene="seen again")
+    review = Review(rater_id=person.rater_id, status="annotated", content_type="human", scene="seen again")
     submit(
         person,
         new,

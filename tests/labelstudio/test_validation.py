@@ -228,7 +228,7 @@ def test_a_pull_reports_what_reading_alone_does_not() -> None:
     assert {(one.code, one.severity) for one in problems} == {
         ("region.small", "warning"),
         ("region.phrase_placeholder", "warning"),
-        ("answer.no_content_type", "warning"),
-        ("answer.no_skip_reason", "info"),
+        ("review.no_content_type", "warning"),
+        ("review.no_skip_reason", "info"),
     }
     assert {one.region for one in problems if one.code.startswith("region")} == {"region r1"}
