@@ -153,7 +153,9 @@ def _example(number: int, example: Example, picture: Callable[[int, str], str]) 
     first, *others = rows
     cells = "".join(f"<th>{cell}</th>" for cell in first)
     lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in others)
-    return f"{head}<table>\n<tbody><tr>{cells}</tr>\n{lines}</tbody></table>\n<p>{escape(example.why)}</p>\n"
+    # As the server writes tables: else the project would seem to differ at every push.
+    table = f"<table>\n<thead>\n<tr>{cells}</tr>\n</thead>\n<tbody>\n{lines}</tbody>\n</table>\n"
+    return f"{head}{table}<p>{escape(example.why)}</p>\n"
 
 
 def _markdown(taxonomy: Taxonomy, target: Path) -> str:
