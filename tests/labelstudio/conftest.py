@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,16 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path / "scars", "test scars")
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, list[ImageRecord]]]:
-    """A workspace with five simulated images whose Label Studio runs, and the truth about the images.
+Served = tuple[Workspace, list[ImageRecord]]
 
-    One server for all test modules: its first start takes half a minute.
-    """
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """A workspace with five simulated images whose Label Studio runs, and the truth about the images."""
     from synthscars.labelstudio.server import start, stop
     from synthscars.labelstudio.service import stop_companion
 
-    workspace = Workspace.create(tmp_path_factory.mktemp("platform") / "scars", "test scars")
+    workspace = Workspace.create(folder / "scars", "test scars")
     truth = fill(workspace, IMAGES)
     try:
         start(workspace, print)
@@ -36,6 +37,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
     finally:
         stop_companion(workspace)  # which `platform up` starts
         stop(workspace)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all test modules that do not mind each other: its first start takes half a minute."""
+    with serving(tmp_path_factory.mktemp("platform")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def served_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for a module that counts everybody and everything on the server."""
+    with serving(tmp_path_factory.mktemp("alone")) as served:
+        yield served
 
 
 RATERS = ("ada@example.org", "ben@example.org", "cleo@example.org")

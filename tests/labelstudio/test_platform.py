@@ -44,6 +44,12 @@ NASTY = (
 
 
 @pytest.fixture(scope="module")
+def served(served_alone: Served) -> Served:
+    """What is counted here must not grow by what other modules do."""
+    return served_alone
+
+
+@pytest.fixture(scope="module")
 def client(served: Served) -> Client:
     return connect(served[0])
 
