@@ -37,7 +37,9 @@ def test_an_answer_is_there_after_backup_and_restore(
     size = {"width": truth[0].width, "height": truth[0].height}
     submit(ada, task.id, review, truth[0].artifacts, **size)
     before = client.request("GET", f"/api/tasks/{task.id}/")["annotations"]
-    assert len(before) == 1
+    # Other tests may have answered this image as well.
+    authors = [one["completed_by"]["id"] for one in before]
+    assert ada.id in authors
 
     assert server.find(workspace) is not None
     archive = tmp_path / "scars.tar.zst"
@@ -67,7 +69,7 @@ def test_an_answer_is_there_after_backup_and_restore(
         there = connect(restored)
         after = there.request("GET", f"/api/tasks/{task.id}/")["annotations"]
         assert [one["result"] for one in after] == [one["result"] for one in before]
-        assert [one["completed_by"]["id"] for one in after] == [ada.id]
+        assert [one["completed_by"]["id"] for one in after] == authors
         # Ada's own token works there too.
         assert ada.account.token
         again = add_person(restored, there, ada.account.email)
