@@ -27,7 +27,6 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from guard_server import check_texts
 from guarded_people import add_tasks, drawn, make_queue
 from platform_images import fill
 
@@ -71,7 +70,7 @@ def serve(workspace: Workspace, upstream: str, port: str) -> None:
 
     from synthscars.companion.guard import create_guard
 
-    guard = create_guard(workspace, upstream, check=check_texts)
+    guard = create_guard(workspace, upstream)
     uvicorn.run(guard, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
 
 

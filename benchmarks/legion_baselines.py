@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionProcessor, Predictor
 from synthscars.legion.collate import Collator
+from synthscars.legion.data import uncropped
 from synthscars.legion.dataset import Examples, answered, open_split, read_examples
 from synthscars.legion.predictor import encoded
 from synthscars.legion.processing_legion import full_size
@@ -59,9 +60,8 @@ def main() -> None:
     options = parser.parse_args()
     with quiet():
         config, processor = _begin(str(options.release), None, TrainingSettings())
-        train, test = (
-            _examples(options.release, name, processor.canvas) for name in ("train", options.split)
-        )
+        train = _examples(options.release, "train", uncropped(processor.canvas))
+        test = _examples(options.release, options.split, processor.canvas)
     train = train.select(range(min(options.limit or len(train), len(train))))
     sizes = _sizes(options.release, options.split)
     segmenter = _segmenter(len(config.subtypes or {}))
@@ -84,8 +84,9 @@ def main() -> None:
             rows["LEGION"] = figures(options.legion, options)
         for name, model in (("segmenter", segmenter), ("captioner", captioner)):
             parts = (captioner.llava,) if name == "captioner" else (segmenter,)
+            examples = Examples(train, seed=options.seed, canvas=processor.canvas)
             collate = Collator(processor, config, text=name == "captioner")
-            steps = learn(parts, losses[name], Examples(train, seed=options.seed), collate, options)
+            steps = learn(parts, losses[name], examples, collate, options)
             model.eval()
             path = Path(folder) / f"{name}.jsonl"
             write_predictions(path, answers[name](), {"model": name})

@@ -23,15 +23,16 @@ _REPLACED = ".replaced-"
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Open a new file for writing that takes its name only when the block ends without an error.
 
-    Makes the folder if needed, replaces an older file, and is on disk when the block has ended.
+    Makes the folder if needed, replaces an older file, and is on disk when the block has ended. private: only
+    its owner can read it, from the moment it exists.
     """
     _make_folder(path.parent)
     temporary = _temporary_beside(path)
     try:
-        with temporary.open("xb") as file:
+        with open(temporary, "xb", opener=_private if private else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -120,6 +121,10 @@ def remove_temporary(folder: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _make_folder(folder: Path) -> None:

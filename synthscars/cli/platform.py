@@ -60,7 +60,7 @@ platform.add_command(guideline)
 )
 @click.option("--host", default="", help="Address to listen at, if not this machine alone (127.0.0.1).")
 @click.option(
-    "--public-url", default="", metavar="URL", help="With --host: https address of the proxy before it."
+    "--public-url", default="", metavar="URL", help="https address of the proxy through which people come."
 )
 @json_option
 def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_json: bool) -> None:
@@ -73,7 +73,7 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
     \b
     Examples:
       synthscars platform up --port 8090
-      synthscars platform up --host 0.0.0.0 --public-url https://scars.example.org
+      synthscars platform up --public-url https://scars.example.org
     """
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import ensure_project

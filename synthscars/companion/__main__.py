@@ -21,6 +21,9 @@ _GRACE = 15
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM; returns an exit status."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m synthscars.companion WORKSPACE\n")
+        return 2
     log_to_stderr()
     try:
         _serve(Workspace.open(Path(arguments[0])))

@@ -20,6 +20,7 @@ import synthscars
 from synthscars.companion.bodies import Refused, read_object, same_secret
 from synthscars.companion.dashboard import dashboard_routes
 from synthscars.companion.guard import Guard, create_guard
+from synthscars.companion.guard_forwarding import no_cookies
 from synthscars.companion.hints import Hints, webhook_handler
 from synthscars.companion.identity import Identify
 from synthscars.companion.images import image_handler
@@ -58,7 +59,7 @@ def create_app(
     sends a request, by default what the guard finds out. guard: what answers every path that is not below
     `/companion/`. reconciler: pulls now and then, by default as the settings say.
     """
-    api = httpx.AsyncClient(base_url=upstream, timeout=30, trust_env=False, follow_redirects=False)
+    api = httpx.AsyncClient(base_url=upstream, timeout=30, trust_env=False, cookies=no_cookies())
     measures, hints, presence = Measures(), Hints(), Presence()
     pictures = Pictures(workspace)
     guard = guard or create_guard(workspace, upstream)

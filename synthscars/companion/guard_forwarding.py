@@ -64,6 +64,12 @@ _REPLACED = frozenset(
 _NOT_BACK = frozenset({"server", "date"})
 
 
+def no_cookies() -> CookieJar:
+    """A jar that stays empty: httpx else keeps the cookies of every answer, and sends one person's with
+    another's request."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
 class Upstream:
     """Label Studio, as the guard reaches it. `url`: its own address, `http://127.0.0.1:8080`."""
 
@@ -71,9 +77,7 @@ class Upstream:
         self.url = url.rstrip("/")
         self.host = urlsplit(self.url).netloc
         options: dict[str, Any] = {"base_url": self.url, "trust_env": False, "follow_redirects": False}
-        # Else httpx keeps the cookies of every answer, and sends one person's with another's request.
-        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        options |= {"timeout": _SECONDS, "transport": transport, "cookies": no_cookies}
+        options |= {"timeout": _SECONDS, "transport": transport, "cookies": no_cookies()}
         self._reading = httpx.AsyncClient(
             **options,
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4),

@@ -7,7 +7,6 @@ projects there are. Only their owner can read them: the plan tells which tasks h
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -132,6 +131,5 @@ def _read(path: Path, kind: type[_Content], otherwise: _Content) -> _Content:
 
 def _write(path: Path, content: object) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        os.fchmod(file.fileno(), 0o600)
+    with atomic_file(path, private=True) as file:
         file.write(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")

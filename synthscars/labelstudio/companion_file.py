@@ -6,13 +6,12 @@ decides under which address its images are handed out.
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 import msgspec
 
-from synthscars.files import sync_folder
+from synthscars.files import atomic_file
 from synthscars.problems import PlatformError
 
 FILE_NAME = "companion.json"
@@ -79,20 +78,6 @@ def new_companion() -> Companion:
 
 def save_companion(platform_dir: Path, companion: Companion) -> None:
     """Replace the file; it is readable for its owner alone from the moment it exists."""
-    write_private(platform_dir / FILE_NAME, msgspec.json.format(msgspec.json.encode(companion), indent=2))
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file as a whole with one that only its owner can read."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{secrets.token_hex(6)}-{path.name}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    platform_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with atomic_file(platform_dir / FILE_NAME, private=True) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(companion), indent=2))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 import msgspec
 
+from synthscars.files import atomic_file
 from synthscars.problems import PlatformError
 
 FILE_NAME = "credentials.json"
@@ -70,16 +70,8 @@ def ensure_credentials(platform_dir: Path) -> Credentials:
 def save_credentials(platform_dir: Path, credentials: Credentials) -> None:
     """Replace the file; it is readable for its owner alone from the moment it exists."""
     platform_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = platform_dir / f".tmp-{secrets.token_hex(6)}-{FILE_NAME}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(credentials), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(platform_dir / FILE_NAME)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(platform_dir / FILE_NAME, private=True) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(credentials), indent=2) + b"\n")
 
 
 def new_password() -> str:

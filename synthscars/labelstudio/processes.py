@@ -55,3 +55,16 @@ def kill(pid: int, seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while exists(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def end_group(pid: int, seconds: float = 10.0) -> bool:
+    """End the process group that a process leads, by force if it takes longer; whether it is gone."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, sign)
+        deadline = time.monotonic() + seconds
+        while exists(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not exists(pid):
+            return True
+    return False

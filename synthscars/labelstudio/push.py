@@ -137,6 +137,20 @@ def image_url(workspace: Workspace, image_id: str) -> str | None:
     return f"/data/local-files/?d={quote('images/' + path.relative_to(workspace.images_dir).as_posix())}"
 
 
+def found_url(workspace: Workspace, record: ImageRecord, problems: Problems) -> str | None:
+    """`image_url` of a record's image; where there is none, that is a problem."""
+    url = image_url(workspace, record.image_id)
+    if url is None:
+        problems.add(
+            "image.missing",
+            "the file is not in the workspace any more",
+            file=record.file_name,
+            image=record.image_id,
+            fix="ingest it again",
+        )
+    return url
+
+
 def remove_repeated(client: Client, project: Project) -> int:
     """Take away second tasks of an image, unless somebody answered or began both; returns how many.
 
@@ -173,14 +187,6 @@ def _drafts(client: Client, task: Task) -> int:
 
 def _data(workspace: Workspace, batch: Sequence[ImageRecord], problems: Problems) -> Iterator[dict[str, Any]]:
     for record in batch:
-        url = image_url(workspace, record.image_id)
-        if url is None:
-            problems.add(
-                "image.missing",
-                "the file is not in the workspace any more",
-                file=record.file_name,
-                image=record.image_id,
-                fix="ingest it again",
-            )
-        else:
+        url = found_url(workspace, record, problems)
+        if url is not None:
             yield task_data(record, url, show_prompt=workspace.settings.platform.show_prompt)

@@ -21,7 +21,7 @@ from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.interface import review_config
 from synthscars.labelstudio.preannotate import put_predictions
 from synthscars.labelstudio.project import Project, project_title, put_project
-from synthscars.labelstudio.push import BATCH, image_url, list_tasks
+from synthscars.labelstudio.push import BATCH, found_url, list_tasks
 from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.taxonomy import load_taxonomy
@@ -140,15 +140,8 @@ def push_review(
             version = f"{VERSION} {_digest(items, said)}"
             task = tasks.get(record.image_id)
             if task is None:
-                url = image_url(workspace, record.image_id)
+                url = found_url(workspace, record, problems)
                 if url is None:
-                    problems.add(
-                        "image.missing",
-                        "the file is not in the workspace any more",
-                        file=record.file_name,
-                        image=record.image_id,
-                        fix="ingest it again",
-                    )
                     continue
                 prediction = {"model_version": version, "result": items}
                 new.append({"data": {**task_data(record, url), "said": said}, "predictions": [prediction]})

@@ -115,6 +115,5 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 def write_private(path: Path, value: object) -> None:
     """Replace a small JSON file whole; only its owner can read it."""
-    with atomic_file(path) as file:
-        Path(file.name).chmod(0o600)
+    with atomic_file(path, private=True) as file:
         file.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -369,15 +368,8 @@ def _is_ours(pid: int, folder: Path) -> bool:
 def _end(pid: int, folder: Path) -> None:
     if not _is_ours(pid, folder):
         return
-    for sign, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-        # It leads its own process group, so its children end with it.
-        with suppress(ProcessLookupError):
-            os.killpg(pid, sign)
-        deadline = time.monotonic() + seconds
-        while processes.exists(pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if not processes.exists(pid):
-            return
+    if processes.end_group(pid, STOP_SECONDS):
+        return
     raise PlatformError(f"the Label Studio process {pid} does not end", fix=f"end it yourself: kill -9 {pid}")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -182,14 +181,8 @@ def _launch(workspace: Workspace) -> subprocess.Popen[bytes]:
 
 
 def _end(workspace: Workspace, pid: int) -> None:
-    for sign, seconds in ((signal.SIGTERM, 2 * STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-        with suppress(ProcessLookupError):
-            os.killpg(pid, sign)
-        deadline = time.monotonic() + seconds
-        while processes.exists(pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if not processes.exists(pid):
-            return
+    if processes.end_group(pid, 2 * STOP_SECONDS):
+        return
     raise PlatformError(f"the companion process {pid} does not end", fix=f"end it yourself: kill -9 {pid}")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser import browser
 from platform_images import fill
 
 from synthscars.records import ImageRecord
@@ -18,6 +20,13 @@ IMAGES = 5
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path / "scars", "test scars")
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    """A page of a real browser."""
+    with browser() as running:
+        yield running.new_page(viewport={"width": 1440, "height": 900})
 
 
 Served = tuple[Workspace, list[ImageRecord]]

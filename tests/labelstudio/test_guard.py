@@ -75,7 +75,7 @@ def test_a_refused_answer_is_told_and_its_drawing_is_kept(
     for _ in range(2):  # the second refusal makes no second draft
         refused = nia.post(f"/api/tasks/{task}/annotations", json=drawn(explanation=""))
         assert refused.status_code == 400
-        assert list(refused.json()["validation_errors"]) == ["Region 1 (Structure)"]
+        assert list(refused.json()["validation_errors"]) == ["region 1 (structure: the hand)"]
     drafts = team.owner.request("GET", f"/api/tasks/{task}/drafts")
     assert [one["user"] for one in drafts] == [team.email("nia")]
     assert drafts[0]["result"][0]["value"]["points"][0] == [20, 20]
@@ -93,8 +93,17 @@ def test_a_change_that_spoils_an_answer_is_refused(team: Team, sessions: dict[st
     (draft,) = team.owner.request("GET", f"/api/tasks/{task}/drafts")
     assert draft["annotation"] == made["id"]
     assert nia.patch(address, json=drawn("there are six fingers")).status_code == 200
-    skipped = nia.post(f"/api/tasks/{task}/annotations", json={**drawn(""), "was_cancelled": True})
-    assert skipped.status_code == 201  # a skip needs no explanation ...
+    skip = {**drawn(""), "was_cancelled": True}
+    refused = nia.post(f"/api/tasks/{task}/annotations", json=skip)
+    assert refused.status_code == 400
+    assert "without a reason" in refused.text
+    skip["result"] = [
+        *skip["result"],
+        {"id": "i2", "to_name": "image", "from_name": "skip_reason", "type": "choices"}
+        | {"value": {"choices": ["unclear"]}},
+    ]
+    skipped = nia.post(f"/api/tasks/{task}/annotations", json=skip)
+    assert skipped.status_code == 201  # a skip needs no explanation of regions ...
     back = nia.patch(f"/api/annotations/{skipped.json()['id']}/", json={"was_cancelled": False})
     assert back.status_code == 400  # ... and does not become an answer by the back door
     assert nia.delete(address).status_code == 204

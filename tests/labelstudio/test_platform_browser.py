@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import needs_browser
 
 from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import connect
@@ -18,37 +19,14 @@ from synthscars.problems import Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 CORNERS = ((0.2, 0.2), (0.6, 0.25), (0.55, 0.7), (0.25, 0.6))
 
 pytestmark = [
     pytest.mark.platform,
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium"
-    ),
+    needs_browser,
 ]
-
-
-@pytest.fixture
-def page() -> Any:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        try:
-            yield browser.new_page(viewport={"width": 1440, "height": 900})
-        finally:
-            browser.close()
 
 
 def test_what_a_person_draws_and_types_in_the_browser_is_pulled(

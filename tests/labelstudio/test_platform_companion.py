@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from browser import needs_browser
 from click.testing import CliRunner
 from platform_images import fill
 
@@ -29,9 +30,6 @@ from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 
 
 def run(workspace: Workspace, *arguments: str) -> Any:
@@ -200,44 +198,38 @@ def test_nothing_is_opened_to_others_without_https(
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium")
-def test_the_editor_shows_the_image_and_may_read_its_pixels(up: tuple[Workspace, list[ImageRecord]]) -> None:
+@needs_browser
+def test_the_editor_shows_the_image_and_may_read_its_pixels(
+    up: tuple[Workspace, list[ImageRecord]], page: Any
+) -> None:
     workspace, truth = up
     owner = load_credentials(workspace.platform_dir).owner
     url = companion_of(workspace).url
     task = next(connect(workspace).pages("/api/tasks/", project=1, page_size=1))
     record = next(one for one in truth if one.image_id == task["data"]["image_id"])
     got: list[tuple[int, str]] = []
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-        try:
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
-            page.on("response", lambda answer: got.append((answer.status, answer.url)))
-            page.goto(f"{url}/user/login/")
-            page.fill("input[name=email]", owner.email)
-            page.fill("input[name=password]", owner.password)
-            page.press("input[name=password]", "Enter")
-            page.wait_for_load_state("networkidle")
-            page.goto(f"{url}/projects/1/data?task={task['id']}")
-            page.wait_for_selector(".konvajs-content")
-            page.wait_for_timeout(1000)
-            size = page.evaluate(
-                """async path => {
-                  const image = new Image(); image.src = path; await image.decode();
-                  const canvas = document.createElement('canvas');
-                  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-                  const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);
-                  return [canvas.width, canvas.height, context.getImageData(0, 0, 1, 1).data.length];
-                }""",
-                task["data"]["image"],
-            )
-            shown = page.evaluate(
-                "[...document.images]"
-                ".filter(i => i.src.includes('/companion/images/') && i.naturalWidth).length"
-            )
-        finally:
-            browser.close()
+    page.on("response", lambda answer: got.append((answer.status, answer.url)))
+    page.goto(f"{url}/user/login/")
+    page.fill("input[name=email]", owner.email)
+    page.fill("input[name=password]", owner.password)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_load_state("networkidle")
+    page.goto(f"{url}/projects/1/data?task={task['id']}")
+    page.wait_for_selector(".konvajs-content")
+    page.wait_for_timeout(1000)
+    size = page.evaluate(
+        """async path => {
+          const image = new Image(); image.src = path; await image.decode();
+          const canvas = document.createElement('canvas');
+          [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+          const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);
+          return [canvas.width, canvas.height, context.getImageData(0, 0, 1, 1).data.length];
+        }""",
+        task["data"]["image"],
+    )
+    shown = page.evaluate(
+        "[...document.images].filter(i => i.src.includes('/companion/images/') && i.naturalWidth).length"
+    )
     assert size == [record.width, record.height, 4]
     assert shown >= 1
     # Nothing led past the companion, neither to Label Studio's own port nor elsewhere.

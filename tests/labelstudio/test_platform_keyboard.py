@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import needs_browser
 
 from synthscars.jsonl import read_records
 from synthscars.labelstudio.client import Client, connect
@@ -21,8 +21,6 @@ from synthscars.records import ImageRecord
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 # Key of the category, of the subtype, of the confidence; corners in parts of the picture; texts.
 REGIONS = (
     ("1", "q", "4", ((0.1, 0.1), (0.3, 0.1), (0.25, 0.3)), "the shadow", "It points towards the light."),
@@ -34,21 +32,8 @@ pytestmark = [
     pytest.mark.platform,
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium"
-    ),
+    needs_browser,
 ]
-
-
-@pytest.fixture
-def page() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        try:
-            yield browser.new_page(viewport={"width": 1440, "height": 900})
-        finally:
-            browser.close()
 
 
 def log_in(page: Any, client: Client, person: Person) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import browser, needs_browser
 from saturated import EXPLANATION, PHRASE, SaturatedBlob
 
 from synthscars.converters.labelstudio import read, task_data
@@ -24,17 +25,13 @@ from synthscars.records import ImageRecord
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 TOKEN = "a-token-of-the-tests"
 
 pytestmark = [
     pytest.mark.platform,
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium"
-    ),
+    needs_browser,
 ]
 
 
@@ -126,7 +123,8 @@ def test_experts_find_the_models_regions_with_texts_to_edit(
         # None, which is not an empty one: the model has not said that there is nothing to see.
         assert predictions(client, bad) == []
 
-        with browsing() as page:
+        with browser() as running:
+            page = running.new_page(viewport={"width": 1440, "height": 900})
             correct(page, client.url, owner.email, owner.password, where.id, pushed)
 
     task = client.request("GET", f"/api/tasks/{pushed}")
@@ -138,17 +136,6 @@ def test_experts_find_the_models_regions_with_texts_to_edit(
     assert (review.scene, review.content_type) == ("A picture", "human")
     # That the outline is the model's and the rater let it stand can be told later.
     assert artifact.extra["origin"] == "prediction"
-
-
-@contextmanager
-def browsing() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        try:
-            yield browser.new_page(viewport={"width": 1440, "height": 900})
-        finally:
-            browser.close()
 
 
 def correct(page: Any, url: str, email: str, password: str, project: int, task: int) -> None:

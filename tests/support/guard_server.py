@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,37 +12,13 @@ import httpx
 import uvicorn
 
 from synthscars.companion.guard import create_guard
-from synthscars.companion.guard_answers import Check
-from synthscars.problems import Problem
-from synthscars.taxonomy import Taxonomy
 from synthscars.workspace import Workspace
 
 
-def check_texts(answer: Mapping[str, Any], taxonomy: Taxonomy) -> list[Problem]:
-    """A small validation: every polygon of an answer has an explanation of two words or more."""
-    result = answer.get("result") or []
-    explained = {
-        one["id"]
-        for one in result
-        if one.get("from_name") == "explanation" and len(" ".join(one["value"]["text"]).split()) > 1
-    }
-    drawn = [one["id"] for one in result if one.get("type") == "polygonlabels"]
-    return [
-        Problem(
-            code="answer.explanation",
-            what="the explanation is missing or a single word",
-            fix="write why it is impossible, in a few words",
-            region=f"Region {number} (Structure)",
-        )
-        for number, one in enumerate(drawn, 1)
-        if one not in explained
-    ]
-
-
 @contextmanager
-def running_guard(workspace: Workspace, upstream: str, check: Check | None = check_texts) -> Iterator[str]:
+def running_guard(workspace: Workspace, upstream: str) -> Iterator[str]:
     """Run the guard on a free port while the block runs; gives its address."""
-    with running_app(create_guard(workspace, upstream, check=check)) as url:
+    with running_app(create_guard(workspace, upstream)) as url:
         yield url
 
 
