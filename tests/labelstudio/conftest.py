@@ -65,9 +65,9 @@ def served_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 RATERS = ("ada@example.org", "ben@example.org", "cleo@example.org")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, list[ImageRecord]]]:
-    """A workspace with twelve images and three raters whose Label Studio runs; nothing is pushed."""
+    """Twelve images and three raters, and Label Studio, for the one module: who assigns changes all queues."""
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.people import add_person
     from synthscars.labelstudio.project import ensure_project
