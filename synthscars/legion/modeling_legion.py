@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 from synthscars.legion.configuration_legion import LegionConfig
 from synthscars.legion.losses import bce_loss, dice_loss
 from synthscars.legion.processing_legion import from_clip_to_sam
-from synthscars.legion.stem import Pyramid, Shared
+from synthscars.legion.stem import Pyramid, StemEmbeddings
 
 
 @dataclass
@@ -94,7 +94,9 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         clip = self.llava.model.vision_tower
         sam = self.sam.vision_encoder
         sam.patch_embed.projection = stem = Pyramid(sam.config.hidden_size, sam.config.patch_size)
-        clip.embeddings.patch_embedding = Shared(stem, clip.config.hidden_size, *from_clip_to_sam())
+        clip.embeddings = StemEmbeddings(
+            stem, clip.config.hidden_size, self.config.image_tokens, *from_clip_to_sam()
+        )
 
     def _init_weights(self, module: nn.Module) -> None:
         # The parts have initialised themselves; only what stands beside them is left.

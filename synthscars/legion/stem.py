@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 _NARROWEST = 32
+_TEXTURE = 2
+"""How often the picture has been halved where its texture is read: later, it is averaged away."""
+_WINDOWS = 4
 
 
 class Pyramid(nn.Module):
@@ -41,6 +44,7 @@ class Pyramid(nn.Module):
         self.mix = _Block(width)
         self.norm = nn.BatchNorm2d(width)
         self.width = width
+        self.texture_width = widths[_TEXTURE - 1]
         reset(self)
 
     @property
@@ -53,41 +57,55 @@ class Pyramid(nn.Module):
         """See the class."""
         return self.scales(pixels)[0]
 
-    def scales(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives, and what is seen in patches twice as large: half the sides, as wide."""
+    def scales(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `forward` gives; what is seen in patches twice as large: half the sides, as wide; the texture.
+
+        The texture is mean and deviation of what is seen in patches of 4, in each of 4 x 4 windows of the
+        picture: (batch, 2 * texture_width, 4, 4).
+        """
         # Convolutions on CPUs are faster so by a third.
-        one = self.below(pixels.contiguous(memory_format=torch.channels_last))
+        first = self.below[:_TEXTURE](pixels.contiguous(memory_format=torch.channels_last))
+        one = self.below[_TEXTURE:](first)
         two = self.coarse(one)
         two = two + _twice(self.back_to_coarse(self.coarsest(two)))
-        return self.norm(self.mix(one + _twice(self.back(two)))), two
+        return self.norm(self.mix(one + _twice(self.back(two)))), two, _texture(first.float())
 
 
-class Shared(nn.Module):
-    """Patches twice as large as those of a pyramid that belongs to another encoder, from what it sees.
+class StemEmbeddings(nn.Module):
+    """In the place of CLIP's embeddings: takes what a pyramid sees that belongs to another encoder.
 
     Both encoders see the same square, and what one learns of edges, textures and things serves the other too.
+    Its patches are twice as large as the pyramid's. CLS begins with the texture of the whole picture, which
+    the patches have lost: it is what tells a generator from a camera.
     scale, shift: from this encoder's normalised pixels to those that the pyramid wants, one each channel.
     """
 
-    def __init__(self, pyramid: Pyramid, width: int, scale: Sequence[float], shift: Sequence[float]) -> None:
+    def __init__(
+        self, pyramid: Pyramid, width: int, patches: int, scale: Sequence[float], shift: Sequence[float]
+    ) -> None:
         super().__init__()
         self._pyramid = (pyramid,)  # in a tuple it is no part of this module, and is saved once
-        self.layers = nn.Sequential(nn.Conv2d(2 * pyramid.width, width, 1), nn.BatchNorm2d(width))
+        self.patch_embedding = nn.Sequential(nn.Conv2d(2 * pyramid.width, width, 1), nn.BatchNorm2d(width))
         reset(self)
+        self.texture_norm = nn.BatchNorm2d(2 * pyramid.texture_width)
+        self.texture = nn.Linear(2 * pyramid.texture_width, width)
+        self.class_embedding = nn.Parameter(torch.randn(width))
+        self.position_embedding = nn.Embedding(patches + 1, width)
         self.scale, self.shift = list(scale), list(shift)
 
-    @property
-    def weight(self) -> Tensor:
-        """The first convolution's."""
-        first: Tensor = self.layers[0].weight  # type: ignore[assignment]
-        return first
+    def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
+        """(batch, 3, side, side) to (batch, 1 + patches, width), CLS first.
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """See the class."""
-        scale, shift = (pixels.new_tensor(each).view(1, 3, 1, 1) for each in (self.scale, self.shift))
-        fine, coarse = self._pyramid[0].scales(pixels * scale + shift)
-        found: Tensor = self.layers(torch.cat([nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
-        return found
+        `interpolate_pos_encoding`, which CLIP passes on, is not supported: there is one size of pictures.
+        """
+        if interpolate_pos_encoding:
+            raise ValueError("a LEGION with a pyramid sees pictures of one size")
+        scale, shift = (pixel_values.new_tensor(each).view(1, 3, 1, 1) for each in (self.scale, self.shift))
+        fine, coarse, texture = self._pyramid[0].scales(pixel_values * scale + shift)
+        patches: Tensor = self.patch_embedding(torch.cat([nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
+        token = self.class_embedding + self.texture(self.texture_norm(texture).mean(dim=(2, 3)))
+        tokens = torch.cat([token[:, None], patches.flatten(2).transpose(1, 2)], dim=1)
+        return tokens + self.position_embedding.weight
 
 
 def reset(module: nn.Module) -> None:
@@ -99,6 +117,12 @@ def reset(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, _Block):
             nn.init.zeros_(part.second.weight)
+
+
+def _texture(seen: Tensor) -> Tensor:
+    mean = nn.functional.adaptive_avg_pool2d(seen, _WINDOWS)
+    square = nn.functional.adaptive_avg_pool2d(seen * seen, _WINDOWS)
+    return torch.cat([mean, (square - mean * mean).clamp(min=1e-6).sqrt()], dim=1)
 
 
 def _twice(seen: Tensor) -> Tensor:

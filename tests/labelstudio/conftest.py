@@ -67,7 +67,7 @@ RATERS = ("ada@example.org", "ben@example.org", "cleo@example.org")
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, list[ImageRecord]]]:
-    """Twelve images and three raters, and Label Studio, for the one module: who assigns changes all queues."""
+    """Twelve images, three raters and Label Studio, for one module alone: who assigns changes all queues."""
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.people import add_person
     from synthscars.labelstudio.project import ensure_project

@@ -233,9 +233,10 @@ def test_a_batch_without_any_answer_teaches_no_words(model: LegionForArtifactAna
 @pytest.mark.parametrize("patch", [4, 8, 16])
 def test_a_pyramid_sees_patches_and_those_twice_as_large(patch: int) -> None:
     pyramid = Pyramid(64, patch, blocks=1)
-    fine, coarse = pyramid.scales(torch.zeros(2, 3, 64, 64))
+    fine, coarse, texture = pyramid.scales(torch.zeros(2, 3, 64, 64))
     assert fine.shape == (2, 64, 64 // patch, 64 // patch)
     assert coarse.shape == (2, 64, 64 // patch // 2, 64 // patch // 2)
+    assert texture.shape == (2, 2 * pyramid.texture_width, 4, 4)
 
 
 @pytest.mark.parametrize("patch", [2, 6])
@@ -248,7 +249,7 @@ def test_both_encoders_look_through_one_pyramid_that_is_saved_once(
     model: LegionForArtifactAnalysis, folder: Path
 ) -> None:
     mine, theirs = (
-        model.llava.model.vision_tower.embeddings.patch_embedding,
+        model.llava.model.vision_tower.embeddings,
         model.sam.vision_encoder.patch_embed.projection,
     )
     assert mine._pyramid[0] is theirs
@@ -261,9 +262,38 @@ def test_both_encoders_look_through_one_pyramid_that_is_saved_once(
     scale, shift = (torch.tensor(each).view(1, 3, 1, 1) for each in from_clip_to_sam())
     torch.testing.assert_close(pixels["pixel_values"] * scale + shift, wanted, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        fine, coarse = theirs.scales(wanted)
-        seen = mine.layers(torch.cat([torch.nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
-        torch.testing.assert_close(mine(pixels["pixel_values"]), seen, rtol=1e-3, atol=1e-3)
+        fine, coarse, texture = theirs.scales(wanted)
+        seen = mine.patch_embedding(torch.cat([torch.nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
+        first = mine.class_embedding + mine.texture(mine.texture_norm(texture).mean(dim=(2, 3)))
+        tokens = torch.cat([first[:, None], seen.flatten(2).transpose(1, 2)], dim=1)
+        wanted = tokens + mine.position_embedding.weight
+        torch.testing.assert_close(mine(pixels["pixel_values"]), wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_the_texture_is_mean_and_deviation_in_windows_of_what_is_seen_early() -> None:
+    pyramid = Pyramid(64, 8, blocks=1).eval()
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        early = pyramid.below[:2](pixels)
+        texture = pyramid.scales(pixels)[2]
+    windows = early.unflatten(3, (4, -1)).unflatten(2, (4, -1))
+    torch.testing.assert_close(texture[:, : pyramid.texture_width], windows.mean((3, 5)))
+    deviation = windows.var((3, 5), correction=0).clamp(min=1e-6).sqrt()
+    torch.testing.assert_close(texture[:, pyramid.texture_width :], deviation, rtol=1e-3, atol=1e-4)
+
+
+def test_the_class_token_begins_with_the_texture_and_the_patches_do_not(
+    model: LegionForArtifactAnalysis,
+) -> None:
+    embeddings = model.llava.model.vision_tower.embeddings
+    pixels = torch.randn(1, 3, 192, 192)
+    with torch.no_grad():
+        before = embeddings(pixels)
+        embeddings.texture.bias += 1
+        after = embeddings(pixels)
+        embeddings.texture.bias -= 1
+    torch.testing.assert_close(after[:, 0], before[:, 0] + 1)
+    torch.testing.assert_close(after[:, 1:], before[:, 1:])
 
 
 def test_what_is_frozen_notes_nothing_of_what_it_sees(folder: Path) -> None:
