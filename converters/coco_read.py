@@ -42,7 +42,7 @@ from synthscars.converters.reading import (
     whole,
 )
 from synthscars.problems import FormatError, Problems
-from synthscars.records import Artifact, ImageRecord, Review, Ring, Status
+from synthscars.records import Artifact, ImageRecord, Review, Ring, Status, from_builtins
 
 _TAKEN = (
     "id",
@@ -366,6 +366,12 @@ class _Reader:
         return self._labels[key]
 
 
+def _without_position(entry: Any) -> Artifact:
+    if not isinstance(entry, dict):
+        return msgspec.convert(entry, Artifact)  # which says what is wrong
+    return from_builtins({key: value for key, value in entry.items() if key != POSITION}, Artifact)
+
+
 def _with_regionless(
     artifacts: list[Artifact], entries: Any, rejected: list[Any], sizes: Sizes, where: Where
 ) -> list[Artifact]:
@@ -373,7 +379,7 @@ def _with_regionless(
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
         at = where.at(region=f"{WITHOUT_OUTLINE}[{number}]")
         try:
-            artifact = msgspec.convert(entry, Artifact)
+            artifact = _without_position(entry)
         except msgspec.ValidationError as error:
             at.add("artifact.wrong_type", str(error), "correct it; its raw form is kept in extra")
             rejected.append(entry)

@@ -27,7 +27,7 @@ Extra = dict[str, Any]
 """Fields of the source that the data model has no place for; any JSON."""
 
 
-class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One visible artifact.
 
     artifact_id: unique within its image and rater.
@@ -50,7 +50,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: Extra = msgspec.field(default_factory=dict)
 
 
-class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What one rater answered about a whole image, whether or not they drew anything.
 
     scene: the scene sentence; seconds: time the rater spent, if known.
@@ -64,7 +64,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: Extra = msgspec.field(default_factory=dict)
 
 
-class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How an image was generated, as far as its metadata tell.
 
     width, height: the size that was asked for, in pixels; the image may have been scaled afterwards.
@@ -87,7 +87,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     raw: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One image and all that is known about it.
 
     image_id: lower-case hex sha256 of the original bytes. width, height: pixels, upright.
@@ -178,15 +178,25 @@ def decode_record(line: bytes | str, source: str = "record") -> ImageRecord:
     `source` if the line is not such a record.
     """
     try:
+        return _typed_decoder.decode(line)
+    except msgspec.ValidationError:
+        pass  # a field of a later version, or a wrong one: taken apart below
+    except msgspec.DecodeError as error:
+        raise FormatError(f"{source}: {error}") from error
+    try:
         raw = _decoder.decode(line)
         if not isinstance(raw, dict):
             raise FormatError(f"{source}: not a JSON object")
-        return _from_dict(raw, ImageRecord)
+        return from_builtins(raw, ImageRecord)
     except msgspec.DecodeError as error:
         raise FormatError(f"{source}: {error}") from error
 
 
-def _from_dict(raw: dict[str, Any], kind: type[_Record]) -> _Record:
+def from_builtins(raw: dict[str, Any], kind: type[_Record]) -> _Record:
+    """A record, or a part of one, from decoded JSON; unknown fields are kept, see `decode_record`.
+
+    Raises `msgspec.ValidationError` if a field has another type.
+    """
     known = kind.__struct_encode_fields__
     unknown = {key: value for key, value in raw.items() if key not in known}
     fields = {key: value for key, value in raw.items() if key in known}
@@ -213,7 +223,7 @@ def _merge(fields: dict[str, Any], name: str, unknown: dict[str, Any]) -> None:
 
 
 def _nested(raw: Any, kind: type[Any]) -> Any:
-    return _from_dict(raw, kind) if isinstance(raw, dict) else raw
+    return from_builtins(raw, kind) if isinstance(raw, dict) else raw
 
 
 def encode_lines(records: Iterable[ImageRecord]) -> Iterator[bytes]:
