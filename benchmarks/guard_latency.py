@@ -6,12 +6,19 @@ one alone, then all at once. The guard runs in a process of its own, as it does 
 the guard says it took itself (`Server-Timing`): asking for roles and whose task it is, validation, the log.
 
     python benchmarks/guard_latency.py --people 12 --rounds 20
+
+With `--minutes` it is a test under load instead: everybody opens a task, submits, and asks for the next one
+every few seconds (`--pause`), through the guard but for every fourth time, which goes straight to Label
+Studio and is compared. Errors are counted.
+
+    python benchmarks/guard_latency.py --people 12 --minutes 10
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import socket
 import statistics
 import subprocess
@@ -19,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,12 +52,14 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=20, help="submissions of each person, each way")
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two rounds of a person")
+    parser.add_argument("--minutes", type=float, default=0, help="a test under load for so long instead")
+    parser.add_argument("--pause", type=float, help="seconds between two rounds of a person: 2, under load 4")
     parser.add_argument("--serve", nargs=2, metavar=("UPSTREAM", "PORT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(Workspace.open(options.workspace), *options.serve)
         return
+    pause = options.pause if options.pause is not None else (4.0 if options.minutes else 2.0)
     with tempfile.TemporaryDirectory() as folder:
         given = options.workspace is not None
         workspace = (
@@ -58,7 +68,8 @@ def main() -> None:
         images = list(workspace.images()) if given else fill(workspace, 4)
         server, _ = start(workspace, lambda line: print(line, file=sys.stderr))
         try:
-            run(workspace, server.url, images, options.people, options.rounds, options.pause)
+            rounds = math.ceil(60 * options.minutes / pause) + 1 if options.minutes else options.rounds
+            run(workspace, server.url, images, options.people, rounds, pause, options.minutes)
         finally:
             if not given:
                 stop(workspace)
@@ -74,8 +85,16 @@ def serve(workspace: Workspace, upstream: str, port: str) -> None:
     uvicorn.run(guard, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
 
 
-def run(workspace: Workspace, upstream: str, images: Any, people: int, rounds: int, pause: float) -> None:
-    """Prepare the queues, start the guard, and measure."""
+def run(
+    workspace: Workspace,
+    upstream: str,
+    images: Any,
+    people: int,
+    rounds: int,
+    pause: float,
+    minutes: float = 0,
+) -> None:
+    """Prepare the queues, start the guard, and measure. Each round takes one or two of a person's tasks."""
     owner = connect(workspace)
     ensure_project(owner, workspace)
     team, noted = [], []
@@ -83,7 +102,9 @@ def run(workspace: Workspace, upstream: str, images: Any, people: int, rounds: i
         person = add_person(workspace, owner, f"bench{number}@example.org")
         set_role(workspace, person.account.email, "annotator", person.id)
         project = make_queue(owner, workspace, f"bench {number}")
-        team.append((person, project, add_tasks(owner, workspace, project, images[:4] * rounds)))
+        needed = [images[one % len(images)] for one in range(rounds if minutes else 4 * rounds)]
+        team.append((person, project, add_tasks(owner, workspace, project, needed)))
+        print(f"{number + 1} of {people} queues with {len(needed)} tasks each", file=sys.stderr)
         noted.append({"id": project, "title": f"bench {number}", "rater": person.account.email})
     (workspace.platform_dir / "projects.json").write_text(json.dumps({"projects": noted}))
     with socket.socket() as probe:
@@ -94,6 +115,9 @@ def run(workspace: Workspace, upstream: str, images: Any, people: int, rounds: i
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(url)
+        if minutes:
+            show_load(load(team, upstream, url, 60 * minutes, pause))
+            return
         alone = measure(team[:1], upstream, url, rounds, 0.0)
         together = measure(team, upstream, url, rounds, pause)
     finally:
@@ -115,20 +139,7 @@ def measure(team: Team, upstream: str, url: str, rounds: int, pause: float) -> T
     lock = threading.Lock()
 
     def work(person: Person, project: int, tasks: list[int], number: int) -> None:
-        headers = {"Authorization": f"Token {person.account.token}"}
-        clients = {
-            way: httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=60)
-            for way, base in (("direct", upstream), ("guard", url))
-        }
-        body = {"project": str(project)}
-        kinds: dict[str, Callable[[httpx.Client, int], httpx.Response]] = {
-            "whoami": lambda client, task: client.get("/api/current-user/whoami"),
-            "task": lambda client, task: client.get(f"/api/tasks/{task}?project={project}"),
-            "submit": lambda client, task: client.post(f"/api/tasks/{task}/annotations", json=drawn()),
-            "next task": lambda client, task: client.post(
-                f"/api/dm/actions?id=next_task&project={project}", json=body
-            ),
-        }
+        clients, kinds = clients_of(person, upstream, url), kinds_of(project)
         time.sleep(pause * number / max(1, len(team)))
         for turn in range(rounds):
             for kind, send in kinds.items():
@@ -157,6 +168,102 @@ def measure(team: Team, upstream: str, url: str, rounds: int, pause: float) -> T
     if failed:
         raise SystemExit(f"{len(failed)} requests failed: {failed[:5]}")
     return times
+
+
+Kinds = dict[str, Callable[[httpx.Client, int], httpx.Response]]
+
+
+def clients_of(person: Person, upstream: str, url: str) -> dict[str, httpx.Client]:
+    """A person's connections by way."""
+    headers = {"Authorization": f"Token {person.account.token}"}
+    return {
+        way: httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=60)
+        for way, base in (("direct", upstream), ("guard", url))
+    }
+
+
+def kinds_of(project: int) -> Kinds:
+    """The requests of a round, each with a task of its own."""
+    body = {"project": str(project)}
+    return {
+        "whoami": lambda client, task: client.get("/api/current-user/whoami"),
+        "task": lambda client, task: client.get(f"/api/tasks/{task}?project={project}"),
+        "submit": lambda client, task: client.post(f"/api/tasks/{task}/annotations", json=drawn()),
+        "next task": lambda client, task: client.post(
+            f"/api/dm/actions?id=next_task&project={project}", json=body
+        ),
+    }
+
+
+class Loaded:
+    """What a test under load found: milliseconds by kind and way, and errors by what they were."""
+
+    def __init__(self) -> None:
+        self.times: Times = {}
+        self.errors: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, way: str, send: Callable[[], httpx.Response]) -> None:
+        """Send a request and note how it went."""
+        before = time.perf_counter()
+        try:
+            answer = send()
+        except httpx.HTTPError as error:
+            with self._lock:
+                self.errors[f"{way} {kind} {type(error).__name__}"] += 1
+            return
+        took = 1000 * (time.perf_counter() - before)
+        with self._lock:
+            self.times.setdefault((kind, way), []).append(took)
+            if way == "guard":
+                own = answer.headers.get("server-timing", "=nan").rpartition("=")[2]
+                self.times.setdefault((kind, "own"), []).append(float(own))
+            # 404: no task is left.
+            if answer.status_code >= 400 and (kind, answer.status_code) != ("next task", 404):
+                self.errors[f"{way} {kind} {answer.status_code}"] += 1
+
+    def count(self, way: str) -> int:
+        """Requests that were answered."""
+        return sum(len(times) for (_, one), times in self.times.items() if one == way)
+
+
+def load(team: Team, upstream: str, url: str, seconds: float, pause: float) -> Loaded:
+    """Let everybody work for so long, a round each `pause` seconds however long the answers take."""
+    found, begun = Loaded(), time.monotonic()
+
+    def work(person: Person, project: int, tasks: list[int], number: int) -> None:
+        clients, kinds = clients_of(person, upstream, url), kinds_of(project)
+        for turn, task in enumerate(tasks):
+            due = begun + pause * (turn + number / len(team))
+            if due >= begun + seconds:
+                break
+            time.sleep(max(0.0, due - time.monotonic()))
+            way = "direct" if (turn + number) % 4 == 0 else "guard"
+            for kind in ("task", "submit", "next task"):
+                found.send(kind, way, lambda kind=kind, way=way, task=task: kinds[kind](clients[way], task))
+        for client in clients.values():
+            client.close()
+
+    threads = [threading.Thread(target=work, args=(*one, number)) for number, one in enumerate(team)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        told = f"{found.count('guard')} requests through the guard, {found.count('direct')} direct"
+        print(
+            f"{time.monotonic() - begun:4.0f} s: {told}, {sum(found.errors.values())} errors", file=sys.stderr
+        )
+        time.sleep(min(15.0, seconds / 4))
+    return found
+
+
+def show_load(found: Loaded) -> None:
+    """Print the table and the JSON of a test under load; exit with an error if any request failed."""
+    show(f"{found.count('guard')} requests through the guard, {found.count('direct')} direct", found.times)
+    counted = {"guard": found.count("guard"), "direct": found.count("direct")}
+    print(json.dumps({"requests": counted, "errors": dict(found.errors), "load": summary(found.times)}))
+    if found.errors:
+        raise SystemExit(f"{sum(found.errors.values())} requests failed: {dict(found.errors)}")
+    print("0 errors")
 
 
 def summary(times: Times) -> dict[str, dict[str, float]]:

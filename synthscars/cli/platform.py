@@ -76,7 +76,7 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
       synthscars platform up --public-url https://scars.example.org
     """
     from synthscars.labelstudio.client import connect
-    from synthscars.labelstudio.project import ensure_project
+    from synthscars.labelstudio.project import ensure_project, refresh_webhooks
     from synthscars.labelstudio.queues import refresh
     from synthscars.labelstudio.server import start
     from synthscars.labelstudio.service import plan_companion, start_companion
@@ -94,6 +94,7 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
         ensure_project(client, workspace)
         refresh(client, workspace)
     companion, begun = start_companion(workspace, companion, say)
+    refresh_webhooks(client, workspace)
     status = platform_status(workspace)
     if as_json:
         print_json(status)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from synthscars.companion.logs import log, log_to_stderr
-from synthscars.labelstudio.companion_file import read_companion
+from synthscars.labelstudio.companion_file import HOOK_HOST, read_companion
 from synthscars.labelstudio.server import require
 from synthscars.problems import PlatformError, SynthScarsError
 from synthscars.workspace import Workspace
@@ -45,7 +45,12 @@ def _serve(workspace: Workspace) -> None:
             "there is no platform/companion.json", fix="start it with `synthscars platform up`"
         )
     app = create_app(workspace, companion, companion.upstream or require(workspace).url)
-    at = listen(companion.host, companion.port)
+    sockets = [listen(companion.host, companion.port)]
+    try:
+        sockets.append(listen(HOOK_HOST, companion.port))
+    except PlatformError as error:
+        # It listens everywhere already, or this machine has one loopback address: see `webhooks`.
+        log("no_address_for_webhooks", error=error.message)
     log("starting", port=companion.port, version=companion.version)
     config = uvicorn.Config(
         app,
@@ -57,7 +62,7 @@ def _serve(workspace: Workspace) -> None:
         forwarded_allow_ips="127.0.0.1",
         timeout_graceful_shutdown=_GRACE,
     )
-    uvicorn.Server(config).run(sockets=[at])
+    uvicorn.Server(config).run(sockets=sockets)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from synthscars.companion.bodies import Refused, read_object, same_secret
 from synthscars.companion.dashboard import dashboard_routes
 from synthscars.companion.guard import Guard, create_guard
 from synthscars.companion.guard_forwarding import no_cookies
-from synthscars.companion.hints import Hints, webhook_handler
+from synthscars.companion.hints import Hints, HooksAlone, webhook_handler
 from synthscars.companion.identity import Identify
 from synthscars.companion.images import image_handler
 from synthscars.companion.measures import CONTENT_TYPE, Measures
@@ -31,7 +31,7 @@ from synthscars.companion.pictures import Pictures
 from synthscars.companion.presence import Observed, Presence
 from synthscars.companion.reconcile import Reconciler
 from synthscars.companion.signing import VARIANTS, signed_path
-from synthscars.labelstudio.companion_file import LOOPBACK, Companion
+from synthscars.labelstudio.companion_file import HOOK_HOST, HOOK_PATH, LOOPBACK, Companion
 from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -85,14 +85,14 @@ def create_app(
     image = image_handler(
         pictures, companion.key, who, origins, lambda why: measures.refused.labels(why).inc()
     )
-    webhook = webhook_handler(hints, companion.hook_secret, measures)
+    webhook = webhook_handler(hints, companion.hook_secret, measures, pulls.hurry)
     routes: list[Any] = [
         Route("/companion/health", service.health),
         Route("/companion/metrics", service.metrics),
         Route("/companion/openapi.json", service.openapi),
         Route("/companion/images/{image_id}", image, methods=["GET", "HEAD", "OPTIONS"]),
         Route("/companion/images/{image_id}/address", service.address, methods=["POST"]),
-        Route("/companion/webhook", webhook, methods=["POST"]),
+        Route(HOOK_PATH, webhook, methods=["POST"]),
         *dashboard_routes(workspace, companion, api, who, presence, hints, pulls),
         *ml_routes(workspace, companion.hook_secret),
         # With whatever method: nothing below it is Label Studio's.
@@ -106,6 +106,7 @@ def create_app(
             Middleware(Observed, measures=measures, presence=presence, identify=who),
             # A web page that gives our address a name of its own must not get in with it.
             Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(companion), www_redirect=False),
+            Middleware(HooksAlone),
         ],
         exception_handlers={500: _failed},
     )
@@ -118,7 +119,7 @@ def _by(guard: ASGIApp) -> Identify:
 
 def _hosts(companion: Companion) -> list[str]:
     named = [httpx.URL(companion.public_url).host] if companion.public_url else []
-    return sorted({*LOOPBACK, "[::1]", companion.host, *named} - {"0.0.0.0", "::"})
+    return sorted({*LOOPBACK, "[::1]", HOOK_HOST, companion.host, *named} - {"0.0.0.0", "::"})
 
 
 def _origins(companion: Companion, upstream: str) -> frozenset[str]:

@@ -16,15 +16,14 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
 from synthscars.companion import guard_answers, guard_invite, guard_login
-from synthscars.companion.guard_access import Access
+from synthscars.companion.guard_access import Access, read_query
 from synthscars.companion.guard_answers import Answers, Check
 from synthscars.companion.guard_audit import Audit, Entry
-from synthscars.companion.guard_forwarding import EDITOR_PATH, Upstream, decoded, read_all, target_of
+from synthscars.companion.guard_forwarding import DOWN, EDITOR_PATH, Upstream, decoded, read_all, target_of
 from synthscars.companion.guard_identity import (
     SESSION_COOKIE,
     Account,
@@ -36,6 +35,7 @@ from synthscars.companion.guard_identity import (
 )
 from synthscars.companion.guard_narrowing import is_narrowed, narrow, narrowed_query
 from synthscars.companion.guard_refusals import LOG_IN, NOT_YOURS, RefusedError, refusal_response
+from synthscars.companion.guard_requests import METHODS, SAFE, refuse_other_sites, require_json
 from synthscars.companion.guard_routes import LOGGED_OUT, Match, match
 from synthscars.labelstudio.invites import PAGE
 from synthscars.labelstudio.validation import check_answer
@@ -50,11 +50,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 MOST = 16 << 20
-"""Bytes of a body. A manager's may be of any size if its length is told: it is passed on in pieces."""
+"""Bytes of a body. A manager's may be of any told size unless it is an answer: it is passed on in pieces."""
 
 _log = logging.getLogger(__name__)
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_METHODS = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def create_guard(
@@ -145,10 +143,10 @@ class _Passage:
 
     async def answer(self) -> Response:
         """The answer, whatever happens: a refusal is one too, and is written down like any other."""
-        changes = self.method not in _SAFE
+        changes = self.method not in SAFE
         started = time.perf_counter()
         try:
-            if self.method not in _METHODS:
+            if self.method not in METHODS:
                 raise RefusedError(405, "This cannot be done here.")
             if changes:
                 self.guard._audit.require_room()
@@ -165,7 +163,7 @@ class _Passage:
         return response
 
     async def _pass(self) -> Response:
-        self._check_origin()
+        refuse_other_sites(self.request)
         if self.path == PAGE:
             return await self._invite()
         if self.path == EDITOR_PATH:
@@ -183,18 +181,46 @@ class _Passage:
                 403, "Your account has no role here. Ask the person who manages the project for one."
             )
         if self.who.role == "manager":
-            return await self._forward(await self._any_body(), self.query)
+            return await self._managed(self.who)
         if found is None:
             raise RefusedError(403, NOT_YOURS)
         return await self._checked(self.who, found)
 
+    async def _managed(self, who: Who) -> Response:
+        """For managers: everything, but what they answer in the platform's projects has to be good too."""
+        found = match("PATCH" if self.method == "PUT" else self.method, self.path)
+        if found is None or found.route.body not in ("answer", "change"):
+            answer = await self._send(await self._any_body(), self.query)
+            if found is None or found.route.narrow != "task":
+                return await self._back(answer)
+            return await self._back(answer, await self._seen(who, found, answer))
+        self.ids = await self.guard._access.located(found.ids)
+        data = await self._read_body()
+        if self.guard._access.is_made_here(self.ids.get("project", 0)):
+            require_json(self.request, data)
+            await self._look_at(who, found, data)
+        return await self._back(await self._answered(who, found, data, self.query))
+
+    async def _look_at(self, who: Who, found: Match, data: bytes) -> None:
+        """Raise `RefusedError` unless the answer in a body is good."""
+        problems, self.kept = await self.guard._answers.look_at(who, self.credential, found, self.ids, data)
+        if problems:
+            raise guard_answers.refusal_of(problems, self.kept)
+
+    async def _answered(self, who: Who, found: Match, data: bytes, query: bytes) -> httpx.Response:
+        """Pass a request on; if it was an answer that was taken, its draft is no longer needed."""
+        answer = await self._send(data, query)
+        if found.route.body == "answer" and answer.status_code == 201:
+            await self.guard._answers.submitted(who, self.credential, self.ids["task"])
+        return answer
+
     async def _checked(self, who: Who, found: Match) -> Response:
         """For annotators and adjudicators: what the line of the table asks for."""
         guard, rule = self.guard, found.route.body
-        self.ids = await guard._access.check(who, found, self.query)
+        told = self.method == "GET" and guard._access.is_told(who, found)
+        self.ids = await guard._access.check(who, found, self.query, later=told)
         data = await self._read_body()
-        if self.method not in _SAFE and data and not self._is_json():
-            raise RefusedError(415, "Only JSON can be sent here.")
+        require_json(self.request, data)
         if rule == "next":
             if self._asked("id") != "next_task":
                 raise RefusedError(403, "Of the actions on tasks only the next task is yours.")
@@ -203,19 +229,40 @@ class _Passage:
         elif rule == "view" and who.role == "annotator":
             guard_answers.check_view_body(data, self.ids)
         elif rule in ("answer", "change", "draft"):
-            problems, self.kept = await guard._answers.look_at(who, self.credential, found, self.ids, data)
-            if problems:
-                raise guard_answers.refusal_of(problems, self.kept)
+            # An adjudicator's right to change answers is not looked up above.
+            self.ids = await guard._access.located(self.ids) if rule == "change" else self.ids
+            await self._look_at(who, found, data)
         query = narrowed_query(found.route.narrow, guard._access.projects(who), self.query)
-        answer = await self._send(data, query)
-        if rule == "answer" and answer.status_code == 201:
-            await guard._answers.submitted(who, self.credential, self.ids["task"])
-        content = None
-        if is_narrowed(found.route.narrow, who) and answer.status_code == 200:
-            value = decoded(await read_all(answer))
-            guard._access.learn(found.route.narrow, value)
-            content = msgspec.json.encode(narrow(found.route.narrow, who, value))
-        return await self._back(answer, content)
+        answer = await self._answered(who, found, data, query)
+        return await self._back(answer, await self._seen(who, found, answer, told=told))
+
+    async def _seen(
+        self, who: Who, found: Match, answer: httpx.Response, *, told: bool = False
+    ) -> bytes | None:
+        """The part of an answer that this person may see; `None`: all of it, still to be read.
+
+        told: the answer says whose task it shows, and nothing of it is passed back before that is checked.
+        """
+        access, kind = self.guard._access, found.route.narrow
+        if told and answer.status_code != 200:
+            await answer.aclose()
+            if answer.status_code == 401:
+                raise RefusedError(401, LOG_IN)
+            if answer.status_code >= 500:
+                raise RefusedError(502, DOWN)
+            raise RefusedError(403, NOT_YOURS)  # as if it were somebody else's: who asks learns nothing
+        narrowed = is_narrowed(kind, who)
+        learned = kind in ("task", "tasks") and self.method != "HEAD"
+        if answer.status_code != 200 or not (narrowed or learned):
+            return None
+        data = await read_all(answer)
+        if self.method == "HEAD":
+            return b""
+        value = decoded(data)
+        access.learn(kind, value)
+        if told:
+            self.ids = await access.check(who, found, self.query)
+        return msgspec.json.encode(narrow(kind, who, value)) if narrowed else data
 
     async def _public(self, found: Match) -> Response:
         """Login page, static files: the same for everybody."""
@@ -259,7 +306,7 @@ class _Passage:
     async def _send(self, data: bytes | AsyncIterator[bytes] | None, query: bytes) -> httpx.Response:
         upstream = self.guard._upstream
         headers = upstream.request_headers(self.request, self.credential.headers)
-        if self.method not in _SAFE:
+        if self.method not in SAFE:
             length = (
                 str(len(data)) if isinstance(data, bytes) else self.request.headers.get("content-length", "0")
             )
@@ -312,25 +359,7 @@ class _Passage:
             return self.request.stream()
         return await self._read_body()
 
-    def _check_origin(self) -> None:
-        """Refuse changes that another site's page sends in the name of who is logged in here."""
-        headers = self.request.headers
-        if self.method in _SAFE or "authorization" in headers or "x-api-key" in headers:
-            return
-        here = f"{self.request.scope['scheme']}://{headers.get('host', '')}"
-        said = headers.get("origin") or _origin_of(headers.get("referer", ""))
-        if said != here or headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            raise RefusedError(403, "This was sent from the page of another site.")
-
-    def _is_json(self) -> bool:
-        return (
-            self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            == "application/json"
-        )
-
     def _asked(self, name: str) -> str:
-        from synthscars.companion.guard_access import read_query
-
         return read_query(self.query).get(name, "")
 
     def _write_down(self, status: int) -> None:
@@ -361,8 +390,3 @@ def _editor_script() -> Response:
     script = (files("synthscars.companion") / "guard_editor.js").read_bytes()
     headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
     return Response(script, media_type="text/javascript", headers=headers)
-
-
-def _origin_of(referrer: str) -> str:
-    parts = urlsplit(referrer)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

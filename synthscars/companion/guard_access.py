@@ -75,8 +75,15 @@ class Access:
         noted = self._common.get()
         return frozenset(common or ({noted.id} if noted else ()))
 
-    async def check(self, who: Who, found: Match, query: bytes) -> dict[str, int]:
-        """Raise `RefusedError` unless what the table asks for holds; returns the ids found out."""
+    def is_told(self, who: Who, found: Match) -> bool:
+        """Whether the answer itself has to tell whose task it shows, because it is not known yet."""
+        return found.need(who.role) == "shown" and ("task", found.ids["task"]) not in self._known
+
+    async def check(self, who: Who, found: Match, query: bytes, *, later: bool = False) -> dict[str, int]:
+        """Raise `RefusedError` unless what the table asks for holds; returns the ids found out.
+
+        later: whose task it is will be checked when the answer has told it.
+        """
         need = found.need(who.role)
         ids = dict(found.ids)
         own = self.projects(who)
@@ -90,7 +97,7 @@ class Access:
         if need == "asked":
             await self._check_asked(own, asked)
         for kind in ("project", "task", "annotation", "draft", "view"):
-            if kind in ids and need not in ("any", "self"):
+            if kind in ids and need not in ("any", "self") and not later:
                 thing = await self._thing(kind, ids[kind])
                 ids = {**ids, "project": thing.project} | ({"task": thing.task} if thing.task else {})
                 if own is not None and thing.project not in own:
@@ -106,6 +113,18 @@ class Access:
         if "project" in asked and "project" not in ids:
             ids["project"] = _number(asked["project"])
         return ids
+
+    async def located(self, ids: dict[str, int]) -> dict[str, int]:
+        """The ids of a request, with project and task of the task or answer that it names, if it is there."""
+        for kind in ("task", "annotation"):
+            if kind in ids and (thing := await self._look(kind, ids[kind])):
+                ids = {**ids, "project": thing.project, "task": thing.task}
+        return ids
+
+    def is_made_here(self, project: int) -> bool:
+        """Whether a project is one of the platform's own, not one that a manager made by hand."""
+        noted = self._common.get()
+        return project in {one.id for one in self._assigned.get()} | ({noted.id} if noted else set())
 
     def learn(self, kind: Narrow, value: Any) -> None:
         """Remember the projects of the tasks in an answer, so that they need not be asked for."""

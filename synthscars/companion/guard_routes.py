@@ -15,10 +15,11 @@ import msgspec
 
 from synthscars.labelstudio.roles import Role
 
-Need = Literal["no", "any", "project", "asked", "task", "annotation", "draft", "view", "self"]
+Need = Literal["no", "any", "project", "asked", "task", "shown", "annotation", "draft", "view", "self"]
 """What has to hold. `no`: refused. `any`: nothing more. `project`, `task`, `view`: the one in the path is in
-one of one's own projects. `asked`: so is every project and view that the query names, and it names a project.
-`annotation`, `draft`: it is one's own, in one's own project. `self`: one's own account.
+one of one's own projects. `shown`: as `task`, but where it is not known whose the task is, the answer tells.
+`asked`: so is every project and view that the query names, and it names a project. `annotation`, `draft`: it
+is one's own, in one's own project. `self`: one's own account.
 
 An adjudicator's own projects are all of them."""
 
@@ -94,7 +95,7 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/api/projects/{project}/annotators", "no", "any"),
     # Tasks and answers.
     Route("GET", "/api/tasks", "asked", "asked", narrow="tasks"),
-    Route("GET", "/api/tasks/{task}", "task", "any", narrow="task"),
+    Route("GET", "/api/tasks/{task}", "shown", "any", narrow="task"),
     Route("GET", "/api/tasks/{task}/agreement", "no", "any"),
     Route("GET", "/api/tasks/{task}/annotations", "task", "any", narrow="annotations"),
     Route("POST", "/api/tasks/{task}/annotations", "task", "task", body="answer"),

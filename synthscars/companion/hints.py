@@ -1,7 +1,8 @@
 """`POST /companion/webhook`: Label Studio says that something happened.
 
 A hint and no more: it may be forged by whoever runs a server that knows the secret, it comes at most once,
-and bulk imports send none. So it is counted and shown, and what is true is fetched (see `reconcile`).
+and bulk imports send none. So it is counted and shown, and what is true is fetched (see `reconcile`), sooner
+than without it if somebody answered.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from starlette.responses import JSONResponse, Response
 from synthscars.companion.bodies import Refused, read_object, same_secret
 from synthscars.companion.logs import log
 from synthscars.companion.measures import Measures
+from synthscars.labelstudio.companion_file import HOOK_HEADER, HOOK_HOST, HOOK_PATH
+from synthscars.labelstudio.webhooks import ACTIONS as ANSWERED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-HEADER = "x-synthscars-secret"
 MOST_HINTS = 1000
 ACTIONS = (
     *("TASKS_CREATED", "TASKS_DELETED", "PROJECT_CREATED", "PROJECT_UPDATED", "PROJECT_DELETED"),
-    *("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"),
+    *ANSWERED,
 )
 
 
@@ -48,14 +51,14 @@ class Hints:
 
 
 def webhook_handler(
-    hints: Hints, secret: str, measures: Measures
+    hints: Hints, secret: str, measures: Measures, answered: Callable[[], None]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """The handler of the route. secret: what the header must hold."""
+    """The handler of the route. secret: what the header must hold. answered: called if somebody answered."""
 
     async def webhook(request: Request) -> Response:
-        if not same_secret(request.headers.get(HEADER, ""), secret):
+        if not same_secret(request.headers.get(HOOK_HEADER, ""), secret):
             log("webhook_refused")
-            return JSONResponse({"error": f"the header {HEADER} is missing or wrong"}, 401)
+            return JSONResponse({"error": f"the header {HOOK_HEADER} is missing or wrong"}, 401)
         try:
             body = await read_object(request)
         except Refused as error:
@@ -66,6 +69,23 @@ def webhook_handler(
         hints.recent.append(Hint(time.time(), action))
         measures.hints.labels(action).inc()
         log("hint", action=action)
+        if action in ANSWERED:
+            answered()
         return JSONResponse({"status": "noted"})
 
     return webhook
+
+
+class HooksAlone:
+    """An ASGI application around another: where Label Studio may be sent to, it answers webhooks alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass it on, or answer 404."""
+        here = scope.get("server") or ("", None)
+        if here[0] == HOOK_HOST and scope.get("path") != HOOK_PATH:
+            await JSONResponse({"error": "there is nothing here but webhooks"}, 404)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)

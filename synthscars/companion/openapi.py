@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from synthscars.companion.hints import ACTIONS, HEADER
+from synthscars.companion.hints import ACTIONS
+from synthscars.labelstudio.companion_file import HOOK_HEADER
 
 Json = dict[str, Any]
 
@@ -54,7 +55,7 @@ def openapi(version: str) -> Json:
             "securitySchemes": {
                 "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
                 "token": {"type": "apiKey", "in": "header", "name": "Authorization"},
-                "hook": {"type": "apiKey", "in": "header", "name": HEADER},
+                "hook": {"type": "apiKey", "in": "header", "name": HOOK_HEADER},
                 "bearer": {"type": "http", "scheme": "bearer"},
             }
         },

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,6 +21,15 @@ from synthscars.workspace import Workspace
 
 MOST_SECONDS = 3600.0
 """A pull that takes longer is ended; and so long at most is waited after failures."""
+
+CALM_SECONDS = 5.0
+"""After the first hint, because one answer seldom comes alone."""
+
+HINTED_SECONDS = 60.0
+"""Between two pulls at least, however many hints there are: every one of them keeps an export."""
+
+SHARE = 20
+"""A pull is followed by a pause so many times as long at least."""
 
 FIRST_SECONDS = 20.0
 """After the start, when nobody waits for the server any more."""
@@ -52,10 +62,13 @@ class Reconciler:
         measures: Measures,
         command: Sequence[str] = (),
         first: float = FIRST_SECONDS,
+        calm: float = CALM_SECONDS,
+        least: float = HINTED_SECONDS,
     ) -> None:
         self.state = Reconciled(every_minutes=every)
         self._measures = measures
-        self._first = first
+        self._first, self._calm, self._least = first, calm, least
+        self._hinted = asyncio.Event()
         self._command = list(command) or [
             *(sys.executable, "-m", "synthscars", "platform", "pull", "--json"),
             *("--workspace", str(workspace.root)),
@@ -67,8 +80,25 @@ class Reconciler:
             return
         await asyncio.sleep(self._first)
         while True:
+            self._hinted.clear()
             await self.once()
-            await asyncio.sleep(self.pause())
+            await self._rest()
+
+    def hurry(self) -> None:
+        """Something was answered: the next run comes in some seconds, but for the pauses that are needed."""
+        self._hinted.set()
+
+    async def _rest(self) -> None:
+        """Wait for the next run."""
+        begun, longest = time.monotonic(), self.pause()
+        if self.state.failures:
+            await asyncio.sleep(longest)  # hints do not mend what is wrong
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hinted.wait(), longest)
+        waited = time.monotonic() - begun
+        least = max(waited + self._calm, self._least, SHARE * self.state.seconds)
+        await asyncio.sleep(max(0.0, min(longest, least) - waited))
 
     def pause(self) -> float:
         """Seconds until the next run: twice as long after every failure, at most an hour."""

@@ -17,6 +17,12 @@ from synthscars.problems import PlatformError
 FILE_NAME = "companion.json"
 IMAGES_PATH = "/companion/images/"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HOOK_HOST = "127.83.83.83"
+"""The loopback address at which the companion takes webhooks and nothing else, at its own port. It is the one
+address of this machine that Label Studio may be told to send something to."""
+HOOK_PATH = "/companion/webhook"
+HOOK_HEADER = "x-synthscars-secret"
+"""Of a webhook: holds the companion's `hook_secret`."""
 
 
 class Companion(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,12 @@ import msgspec
 
 from synthscars.converters.labelstudio_tasks import PROMPT
 from synthscars.files import atomic_file
-from synthscars.labelstudio.assignment import AssignedProject, note_projects
+from synthscars.labelstudio.assignment import AssignedProject, assigned_projects, note_projects
 from synthscars.labelstudio.client import Client, UncertainError
 from synthscars.labelstudio.guideline import guideline_html
 from synthscars.labelstudio.interface import label_config
 from synthscars.labelstudio.server import served_images
+from synthscars.labelstudio.webhooks import make_webhook, put_webhooks
 from synthscars.problems import PlatformError
 from synthscars.settings import PlatformSettings
 from synthscars.taxonomy import load_taxonomy
@@ -62,6 +63,8 @@ def put_project(
 ) -> Project:
     """Make a project, or bring one up to date: interface, guideline, storage. Every project is made here.
 
+    A new one tells the companion about answers, if that runs; `up` looks after the webhooks of all.
+
     entry: what the server says about it, `None` if there is none yet. title: of a new one, 3 to 50
     characters. description: of a new one, by which it is found again. storage: whether the way to the images
     is looked after, which takes a request. config: another labelling interface. Raises `PlatformError` if the
@@ -80,7 +83,17 @@ def put_project(
             client.call(lambda: client.sdk.projects.update(id=project.id, **changed))
     if storage or entry is None:
         _ensure_storage(client, workspace, project)
+    if entry is None:
+        make_webhook(client, workspace, project.id)
     return project
+
+
+def refresh_webhooks(client: Client, workspace: Workspace) -> None:
+    """Bring the webhooks of all projects of the workspace up to date. The companion has to run."""
+    noted = noted_project(workspace)
+    known = {each.id for each in assigned_projects(workspace)} | ({noted.id} if noted else set())
+    there = (int(entry["id"]) for entry in list_projects(client, include="id"))
+    put_webhooks(client, workspace, [each for each in there if each in known])
 
 
 def _refuse_late_prompts(entry: Mapping[str, Any], config: str) -> None:

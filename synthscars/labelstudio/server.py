@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from synthscars.files import atomic_file
-from synthscars.labelstudio import processes
+from synthscars.labelstudio import egress, processes
 from synthscars.labelstudio.credentials import Account, ensure_credentials
 from synthscars.labelstudio.database import postgres_of
 from synthscars.labelstudio.environment import (
@@ -204,6 +204,7 @@ def server_environment(
         inherited
         | (database.for_server() if database else {})
         | _behind(public_url)
+        | egress.variables()
         | {
             "LABEL_STUDIO_BASE_DATA_DIR": str(workspace.platform_dir),
             # Its pages build every address with this; relative ones, if it is empty.
@@ -219,9 +220,6 @@ def server_environment(
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
             "LATEST_VERSION_CHECK": "false",
-            # The companion services (webhooks, predictions) run on this machine too.
-            "SSRF_PROTECTION_ENABLED": "false",
-            "ML_BLOCK_LOCAL_IP": "false",
             "fflag_feat_utc_210_prediction_validation_15082025": "true",
             "LOG_LEVEL": "WARNING",
             "PYTHONUNBUFFERED": "1",

@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
-from guard_server import log_in, running_guard
+from guard_server import log_in, running_app, running_guard
 from guarded_people import Team, drawn, make_queue, team_at_work
 
 from synthscars.cli import main
-from synthscars.companion.guard import MOST
+from synthscars.companion.guard import MOST, create_guard
+from synthscars.companion.guard_refusals import NOT_YOURS
 from synthscars.labelstudio.credentials import load_credentials
 from synthscars.labelstudio.invites import create_invite
 from synthscars.labelstudio.roles import people, remove_member, set_role
@@ -250,12 +251,71 @@ def test_a_manager_may_do_everything(team: Team, sessions: dict[str, httpx.Clien
     assert export.status_code == 200
     assert len(export.json()) >= 1
     assert manager.get("/api/storages/").status_code == 200
-    # Label Studio's own answers are not validated for managers, and not narrowed.
-    task = team.tasks["oto"][2]
-    made = manager.post(f"/api/tasks/{task}/annotations", json=drawn(explanation=""))
+    assert len(manager.get("/api/users").json()) > 4  # nothing is narrowed
+
+
+def test_what_a_manager_answers_is_validated_where_the_platform_made_the_project(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    manager, task = sessions["max"], team.tasks["oto"][2]
+    address = f"/api/tasks/{task}/annotations"
+    refused = manager.post(address, json=drawn(explanation=""))
+    assert refused.status_code == 400
+    assert list(refused.json()["validation_errors"]) == ["region 1 (structure: the hand)"]
+    made = manager.post(address, json={**drawn(), "completed_by": team.people["oto"].id})
     assert made.status_code == 201
-    assert manager.delete(f"/api/annotations/{made.json()['id']}/").status_code == 204
-    assert len(manager.get("/api/users").json()) > 4
+    assert team.owner.request("GET", f"/api/tasks/{task}/drafts") == []
+    answer = f"/api/annotations/{made.json()['id']}/"
+    for method in ("PATCH", "PUT"):
+        assert manager.request(method, answer, json=drawn(explanation="")).status_code == 400
+    assert manager.patch(answer, json={"ground_truth": True}).status_code == 200
+    assert manager.delete(answer).status_code == 204
+    # By hand, with an interface that is none of ours.
+    config = '<View><Text name="t" value="$text"/><TextArea name="a" toName="t"/></View>'
+    made = manager.post("/api/projects/", json={"title": "by hand", "label_config": config})
+    sent = manager.post(f"/api/projects/{made.json()['id']}/import", json=[{"data": {"text": "x"}}])
+    assert sent.status_code == 201
+    (other,) = manager.get("/api/tasks", params={"project": made.json()["id"]}).json()["tasks"]
+    assert manager.post(f"/api/tasks/{other['id']}/annotations", json={"result": []}).status_code == 201
+
+
+def test_an_adjudicator_s_change_that_is_refused_is_kept(
+    team: Team, sessions: dict[str, httpx.Client]
+) -> None:
+    pia, task = sessions["pia"], team.tasks["oto"][3]
+    made = pia.post(f"/api/tasks/{task}/annotations", json=drawn()).json()
+    assert pia.patch(f"/api/annotations/{made['id']}/", json=drawn(explanation="")).status_code == 400
+    (draft,) = team.owner.request("GET", f"/api/tasks/{task}/drafts")
+    assert (draft["annotation"], draft["user"]) == (made["id"], team.email("pia"))
+
+
+def test_a_task_that_is_not_known_costs_no_request_more(team: Team) -> None:
+    asked: list[str] = []
+
+    class Counted(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(f"{request.method} {request.url.path}")
+            return await super().handle_async_request(request)
+
+    guard = create_guard(team.workspace, team.owner.url, transport=Counted())
+    token = {"Authorization": f"Token {team.people['nia'].account.token}"}
+    with running_app(guard) as url, httpx.Client(base_url=url, headers=token, trust_env=False) as nia:
+        own, other = team.tasks["nia"][0], team.tasks["oto"][0]
+        shown = nia.get(f"/api/tasks/{own}?project={team.projects['nia']}")
+        assert (shown.status_code, shown.json()["id"]) == (200, own)
+        refused = nia.get(f"/api/tasks/{other}?project={team.projects['oto']}")
+        assert refused.status_code == 403
+        assert refused.json() == {"detail": NOT_YOURS, "status_code": 403}
+        assert nia.get("/api/tasks/987654321").json() == refused.json()
+        assert asked == [
+            "GET /api/current-user/whoami",
+            *(f"GET /api/tasks/{number}" for number in (own, other, 987654321)),
+        ]
+        nia.get(f"/api/tasks?project={team.projects['nia']}&page=1&page_size=30").raise_for_status()
+        asked.clear()
+        last = team.tasks["nia"][4]
+        assert nia.post(f"/api/tasks/{last}/drafts", json={"result": []}).status_code == 201
+        assert asked == [f"POST /api/tasks/{last}/drafts"]
 
 
 def test_a_large_import_of_a_manager_passes_in_pieces(team: Team, sessions: dict[str, httpx.Client]) -> None:

@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from browser import needs_browser
 from click.testing import CliRunner
+from guarded_people import drawn
 from platform_images import fill
 
 from synthscars.cli import main
 from synthscars.companion.signing import signed_path
 from synthscars.labelstudio import processes, server
 from synthscars.labelstudio.client import connect
-from synthscars.labelstudio.companion_file import FILE_NAME, Companion
+from synthscars.labelstudio.companion_file import FILE_NAME, HOOK_HOST, HOOK_PATH, Companion, save_companion
 from synthscars.labelstudio.credentials import load_credentials
+from synthscars.labelstudio.project import put_project, refresh_webhooks
 from synthscars.labelstudio.service import LOG_NAME, find_companion, stop_companion
+from synthscars.labelstudio.webhooks import put_webhooks
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
 
@@ -195,6 +199,63 @@ def test_nothing_is_opened_to_others_without_https(
     assert result.exit_code == 3
     assert said in result.output
     assert not (workspace.platform_dir / FILE_NAME).exists()
+
+
+def hooks(workspace: Workspace) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = connect(workspace).request("GET", "/api/webhooks/")
+    return found
+
+
+def test_label_studio_tells_the_companion_that_somebody_answered(
+    up: tuple[Workspace, list[ImageRecord]],
+) -> None:
+    workspace, _ = up
+    companion, client = companion_of(workspace), connect(workspace)
+    (hook,) = hooks(workspace)
+    assert (hook["project"], hook["send_payload"], hook["is_active"]) == (1, False, True)
+    assert hook["url"] == f"http://{HOOK_HOST}:{companion.port}{HOOK_PATH}"
+    task = next(client.pages("/api/tasks/", project=1, page_size=1))
+    token = {"Authorization": f"Token {load_credentials(workspace.platform_dir).owner.token}"}
+    sent = httpx.post(
+        f"{companion.url}/api/tasks/{task['id']}/annotations", json=drawn(), headers=token, trust_env=False
+    )
+    assert sent.status_code == 201, sent.text
+
+    def told() -> bool:
+        metrics = httpx.get(f"{companion.url}/companion/metrics", trust_env=False).text
+        return 'synthscars_hints_total{action="ANNOTATION_CREATED"} 1.0' in metrics
+
+    wait_until(told)
+
+
+def test_webhooks_are_made_once_follow_the_companion_and_end_with_it(
+    up: tuple[Workspace, list[ImageRecord]],
+) -> None:
+    workspace, _ = up
+    companion, client = companion_of(workspace), connect(workspace)
+    run(workspace, "up")
+    (hook,) = hooks(workspace)
+    assert put_webhooks(client, workspace, [1]) == 0
+    other = {"url": "http://8.8.8.8/x", "project": 1, "send_for_all_actions": True, "is_active": False}
+    other["id"] = client.request("POST", "/api/webhooks/", json=other)["id"]
+    second = {key: hook[key] for key in ("url", "project", "headers", "actions")}
+    client.request("POST", "/api/webhooks/", json={**second, "is_active": False})
+    try:
+        save_companion(workspace.platform_dir, msgspec.structs.replace(companion, port=companion.port + 1))
+        refresh_webhooks(client, workspace)
+        assert [one["id"] for one in hooks(workspace)] == [hook["id"], other["id"]]
+        assert hooks(workspace)[0]["url"] == f"http://{HOOK_HOST}:{companion.port + 1}{HOOK_PATH}"
+        save_companion(workspace.platform_dir, msgspec.structs.replace(companion, pid=0))
+        refresh_webhooks(client, workspace)
+        assert [one["id"] for one in hooks(workspace)] == [other["id"]]
+    finally:
+        save_companion(workspace.platform_dir, companion)
+    made = put_project(client, workspace, None, title="another", description="another")
+    assert [one["project"] for one in hooks(workspace)] == [1, made.id]
+    client.delete(f"/api/projects/{made.id}/")
+    client.delete(f"/api/webhooks/{other['id']}/")
+    refresh_webhooks(client, workspace)
+    assert [(one["project"], one["url"]) for one in hooks(workspace)] == [(1, hook["url"])]
 
 
 @pytest.mark.browser
