@@ -207,15 +207,28 @@ class _Passage:
             if problems:
                 raise guard_answers.refusal_of(problems, self.kept)
         query = narrowed_query(found.route.narrow, guard._access.projects(who), self.query)
-        answer = await self._send(data, query)
-        if rule == "answer" and answer.status_code == 201:
-            await guard._answers.submitted(who, self.credential, self.ids["task"])
+        answer = await (self._submit(who, data, query) if rule == "answer" else self._send(data, query))
         content = None
         if is_narrowed(found.route.narrow, who) and answer.status_code == 200:
             value = decoded(await read_all(answer))
             guard._access.learn(found.route.narrow, value)
             content = msgspec.json.encode(narrow(found.route.narrow, who, value))
         return await self._back(answer, content)
+
+    async def _submit(self, who: Who, data: bytes, query: bytes) -> httpx.Response:
+        """Pass an answer on, but never the same one as a second answer."""
+        answers, task = self.guard._answers, self.ids["task"]
+        async with answers.one_at_a_time(who, task):
+            there = await answers.same_answer(who, task, data)
+            if there:
+                started = time.perf_counter()
+                answer = await answers.take_again(there, self.credential, data)
+                self.upstream_seconds += time.perf_counter() - started
+            else:
+                answer = await self._send(data, query)
+        if answer.status_code == 201:
+            await answers.submitted(who, self.credential, task)
+        return answer
 
     async def _public(self, found: Match) -> Response:
         """Login page, static files: the same for everybody."""
