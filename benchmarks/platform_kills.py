@@ -132,7 +132,7 @@ def prepare(workspace: Workspace, kills: int, seed: int) -> Site:
     site.answers = iter(tasks)
     for operation in (*OPERATIONS, *OPERATIONS):  # the first time takes longer
         process, begun = begin(site, operation)
-        assert end(site, process) == (0, ""), operation
+        finish(site, operation, process)
         site.usual[operation] = time.monotonic() - begun
     found = violations(workspace, site.told, pushed=True)
     assert not found, found
@@ -167,19 +167,28 @@ def kill_once(site: Site, operation: str, victim: str) -> Round:
     # It gets slower as images become more, and what the machine does beside varies.
     site.usual[operation] *= 1.05 if running else 0.9
     kill(site, victim, process)
-    code, _ = end(site, process)
-    tries = 1
+    code = end(site, process)
     if victim != "client":
         again(site.workspace, "up", told=site.wrong)
-    while code:
-        tries += 1
-        if tries > TRIES:
-            site.wrong.append(f"{operation} did not end after {TRIES} tries")
-            break
-        time.sleep(1 if tries > 2 else 0)
-        process, _ = begin(site, operation, again=True)
-        code, _ = end(site, process)
+    tries = 1 + (repeat(site, operation) if code else 0)
     return Round(operation, victim, running, tries > 1, tries, 0.0, [])
+
+
+def repeat(site: Site, operation: str) -> int:
+    """Do an operation that did not end well again, with nothing new; returns how often that took."""
+    for number in range(1, TRIES):
+        process, _ = begin(site, operation, again=True)
+        if end(site, process) == 0:
+            return number
+        time.sleep(1)
+    site.wrong.append(f"{operation} did not end after {TRIES} tries")
+    return TRIES
+
+
+def finish(site: Site, operation: str, process: subprocess.Popen[str]) -> None:
+    """Wait for an operation, and repeat it if the companion was pulling just then."""
+    if end(site, process):
+        repeat(site, operation)
 
 
 def kill(site: Site, victim: str, client: subprocess.Popen[str]) -> None:
@@ -206,7 +215,7 @@ def begin(site: Site, operation: str, *, again: bool = False) -> tuple[subproces
         site.images += NEW_IMAGES
     if not again and operation == "pull":
         process, _ = begin_submission(site, new_answer(site))
-        assert end(site, process)[0] == 0
+        finish(site, "submit", process)
     return command(workspace, operation), time.monotonic()
 
 
@@ -271,7 +280,7 @@ def submit_from(order: dict[str, Any]) -> int:
     return 0
 
 
-def end(site: Site, process: subprocess.Popen[str]) -> tuple[int, str]:
+def end(site: Site, process: subprocess.Popen[str]) -> int:
     """Wait for an operation, and note what it was told, and a message that does not help."""
     try:
         out, err = process.communicate(timeout=180)
@@ -284,7 +293,7 @@ def end(site: Site, process: subprocess.Popen[str]) -> tuple[int, str]:
         site.told.accepted[task, rater] = answer
     if process.returncode not in (0, -signal.SIGKILL):
         site.wrong += unhelpful(process.returncode, err)
-    return process.returncode, err if process.returncode else ""
+    return process.returncode
 
 
 def unhelpful(code: int, err: str) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from guard_server import running_guard
 from guarded_people import Team, drawn, team_at_work
@@ -20,7 +21,7 @@ from synthscars.labelstudio.database import SQLITE_NAME
 from synthscars.labelstudio.locking import server_lock
 from synthscars.labelstudio.project import Project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.server import find, start
+from synthscars.labelstudio.server import Server, find, start
 from synthscars.problems import PlatformError, Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
@@ -110,6 +111,26 @@ def test_an_answer_that_label_studio_kept_but_never_counted_is_mended_by_sending
     found = team.owner.request("GET", f"/api/tasks/{task}/")
     assert (found["total_annotations"], found["is_labeled"], len(found["annotations"])) == (1, True, 1)
     assert pull(team.owner, project, team.workspace, Problems()).is_new
+
+
+def test_after_a_start_of_the_server_everything_is_fetched(team: Team) -> None:
+    task, project = team.tasks["nia"][0], Project(team.projects["nia"], "nia")
+    pull(team.owner, project, team.workspace, Problems())
+    assert not pull(team.owner, project, team.workspace, Problems()).fetched
+    with closing(sqlite3.connect(team.workspace.platform_dir / SQLITE_NAME, timeout=30)) as database:
+        # As a kill leaves an edit between its first and its second write.
+        changed = database.execute("UPDATE task_completion SET lead_time = 77.5 WHERE task_id = ?", (task,))
+        assert changed.rowcount
+        database.commit()
+    noted = team.workspace.platform_dir / "server.json"
+    before = noted.read_bytes()
+    server = msgspec.structs.replace(msgspec.json.decode(before, type=Server), instance="another")
+    noted.write_bytes(msgspec.json.encode(server))
+    try:
+        assert pull(team.owner, project, team.workspace, Problems()).is_new
+        assert not pull(team.owner, project, team.workspace, Problems()).fetched
+    finally:
+        noted.write_bytes(before)
 
 
 _HOLD = """
