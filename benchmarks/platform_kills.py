@@ -46,7 +46,9 @@ from synthscars.labelstudio.service import find_companion, stop_companion
 from synthscars.workspace import Workspace
 
 OPERATIONS = ("push", "submit", "pull")
-VICTIMS = ("client", "label studio", "companion")
+VICTIMS = ("client", "companion", "label studio")
+# Label Studio takes longest to start again.
+TURNS = ("client", "companion", "client", "companion", "label studio")
 NEW_IMAGES = 3
 TRIES = 12
 
@@ -142,7 +144,7 @@ def prepare(workspace: Workspace, kills: int, seed: int) -> Site:
 def run(site: Site, kills: int) -> Iterator[Round]:
     """Kill so many times; each operation meets each victim in turn."""
     known: set[str] = set()
-    pairs = [(operation, victim) for victim in VICTIMS for operation in OPERATIONS]
+    pairs = [(operation, victim) for victim in TURNS for operation in OPERATIONS]
     for number in range(kills):
         operation, victim = pairs[number % len(pairs)]
         started = time.monotonic()
