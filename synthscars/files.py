@@ -38,6 +38,10 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say whose write it refused
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

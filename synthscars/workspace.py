@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from synthscars.files import atomic_file, is_temporary, remove_temporary
+from synthscars.locks import lock_at_once
 from synthscars.problems import FormatError, UsageError, WorkspaceError
 from synthscars.records import ImageRecord, Origin, decode_record, encode_record
 from synthscars.settings import CONFIG_NAME, Settings, new_settings, read_settings
@@ -92,21 +93,17 @@ class Workspace:
 
         Raises `WorkspaceError` at once if another process holds it. The lock ends with the process.
         """
-        from filelock import FileLock, Timeout
 
-        lock = FileLock(self.root / LOCK_NAME)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise WorkspaceError(
-                f"another synthscars command is writing to {self.root}", fix="wait until it has finished"
-            ) from error
-        try:
+        def busy(who: str) -> WorkspaceError:
+            return WorkspaceError(
+                f"another synthscars command is writing to {self.root}{who}",
+                fix="wait until it has finished, then run this one again",
+            )
+
+        with lock_at_once(self.root / LOCK_NAME, busy):
             for folder in self._written_by_us():
                 remove_temporary(folder)
             yield
-        finally:
-            lock.release()
 
     def _written_by_us(self) -> Iterator[Path]:
         # Not platform/: a running server keeps files of its own there. Not reports/: they are written without

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def test_an_error_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, error: t
         file.writelines(half_written())
     assert path.read_bytes() == b"old"
     assert _names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_names_the_file_that_did_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"),
+        atomic_file(tmp_path / "a.txt"),
+    ):
+        pass
+    assert _names(tmp_path) == []
 
 
 def test_an_error_on_a_new_file_leaves_nothing(tmp_path: Path) -> None:

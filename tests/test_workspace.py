@@ -170,6 +170,8 @@ def test_a_lock_that_another_process_holds_is_refused_and_ends_with_that_process
         with pytest.raises(WorkspaceError, match="another synthscars command") as caught, workspace.lock():
             pass
         assert str(workspace.root) in str(caught.value)
+        if Path("/proc/locks").exists():
+            assert f"process {other.pid}" in str(caught.value)
         assert caught.value.fix
     finally:
         other.kill()

@@ -76,6 +76,7 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
       synthscars platform up --public-url https://scars.example.org
     """
     from synthscars.labelstudio.client import connect
+    from synthscars.labelstudio.locking import platform_lock
     from synthscars.labelstudio.project import ensure_project, refresh_webhooks
     from synthscars.labelstudio.queues import refresh
     from synthscars.labelstudio.server import start
@@ -87,14 +88,15 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
     def say(line: str) -> None:
         screen.print(line, markup=False)
 
-    companion = plan_companion(workspace, say, port=port, host=host, public_url=public_url)
-    _, started = start(workspace, say, 0, companion.public_url)
-    client = connect(workspace)
-    with workspace.lock():
-        ensure_project(client, workspace)
-        refresh(client, workspace)
-    companion, begun = start_companion(workspace, companion, say)
-    refresh_webhooks(client, workspace)
+    with platform_lock(workspace):
+        companion = plan_companion(workspace, say, port=port, host=host, public_url=public_url)
+        _, started = start(workspace, say, 0, companion.public_url)
+        client = connect(workspace)
+        with workspace.lock():
+            ensure_project(client, workspace)
+            refresh(client, workspace)
+        companion, begun = start_companion(workspace, companion, say)
+        refresh_webhooks(client, workspace)
     status = platform_status(workspace)
     if as_json:
         print_json(status)
@@ -117,11 +119,13 @@ def down(workspace: Workspace, as_json: bool) -> None:
     Example:
       synthscars platform down
     """
+    from synthscars.labelstudio.locking import platform_lock
     from synthscars.labelstudio.server import stop
     from synthscars.labelstudio.service import stop_companion
 
-    companion = stop_companion(workspace)
-    stopped = stop(workspace) or companion
+    with platform_lock(workspace):
+        companion = stop_companion(workspace)
+        stopped = stop(workspace) or companion
     if as_json:
         print_json({"stopped": stopped})
     else:

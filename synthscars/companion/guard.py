@@ -208,10 +208,24 @@ class _Passage:
             raise guard_answers.refusal_of(problems, self.kept)
 
     async def _answered(self, who: Who, found: Match, data: bytes, query: bytes) -> httpx.Response:
-        """Pass a request on; if it was an answer that was taken, its draft is no longer needed."""
-        answer = await self._send(data, query)
-        if found.route.body == "answer" and answer.status_code == 201:
-            await self.guard._answers.submitted(who, self.credential, self.ids["task"])
+        """Pass a request on."""
+        if found.route.body == "answer":
+            return await self._submit(who, data, query)
+        return await self._send(data, query)
+
+    async def _submit(self, who: Who, data: bytes, query: bytes) -> httpx.Response:
+        """Pass an answer on, but never the same one as a second answer."""
+        answers, task = self.guard._answers, self.ids["task"]
+        async with answers.one_at_a_time(who, task):
+            there = await answers.same_answer(who, task, data)
+            if there:
+                started = time.perf_counter()
+                answer = await answers.take_again(there, self.credential, data)
+                self.upstream_seconds += time.perf_counter() - started
+            else:
+                answer = await self._send(data, query)
+        if answer.status_code == 201:
+            await answers.submitted(who, self.credential, task)
         return answer
 
     async def _checked(self, who: Who, found: Match) -> Response:

@@ -134,10 +134,21 @@ class Access:
             if isinstance(task, dict) and type(task.get("id")) is type(task.get("project")) is int:
                 self._remember("task", task["id"], Thing(project=task["project"], task=task["id"]))
 
-    async def own_draft(self, who: Who, draft: int) -> bool:
-        """Whether a draft is somebody's."""
+    async def may_use_draft(self, who: Who, draft: int) -> bool:
+        """Whether a draft is not somebody else's. One that is gone became the answer that is sent again."""
         thing = await self._look("draft", draft)
-        return thing is not None and _is_by(who, thing)
+        return thing is None or _is_by(who, thing)
+
+    async def answers(self, task: int, *, skipped: bool) -> list[dict[str, Any]]:
+        """Everybody's answers to a task, or their skips."""
+        if not skipped:
+            # Without skips, and twice as quick.
+            found = await self._owner_asks(f"/api/tasks/{task}/annotations")
+        else:
+            whole = await self._owner_asks(_ADDRESSES["task"].format(task))
+            found = whole.get("annotations") if isinstance(whole, dict) else None
+        listed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        return [one for one in listed if bool(one.get("was_cancelled")) is skipped]
 
     async def annotation(self, number: int) -> dict[str, Any]:
         """An annotation as it is now. Raises `RefusedError` if there is none."""
@@ -187,9 +198,7 @@ class Access:
         else:
             task = int(found["task"])
             project = (await self._thing("task", task)).project
-            by = found.get("completed_by")
-            by = by.get("id") if isinstance(by, dict) else by
-            thing = Thing(project, task, int(by or 0), str(found.get("user") or "").lower())
+            thing = Thing(project, task, author_of(found), str(found.get("user") or "").lower())
         self._remember(kind, number, thing)
         return thing
 
@@ -218,6 +227,13 @@ def read_query(query: bytes) -> dict[str, str]:
     if len(found) != len(fields):
         raise RefusedError(400, "A field stands twice in the address.")
     return found
+
+
+def author_of(annotation: dict[str, Any]) -> int:
+    """Whose an annotation is, 0 if that is not told."""
+    by = annotation.get("completed_by")
+    by = by.get("id") if isinstance(by, dict) else by
+    return by if isinstance(by, int) else 0
 
 
 def _is_by(who: Who, thing: Thing) -> bool:

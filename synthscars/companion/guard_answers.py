@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
-from synthscars.companion.guard_access import Access
+from synthscars.companion.guard_access import Access, author_of
 from synthscars.companion.guard_forwarding import Upstream
 from synthscars.companion.guard_identity import Credential, Who
 from synthscars.companion.guard_refusals import RefusedError
@@ -18,6 +20,9 @@ from synthscars.companion.guard_routes import Match
 from synthscars.labelstudio.roles import write_private
 from synthscars.problems import Problem
 from synthscars.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    import httpx
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +77,7 @@ class Answers:
         self._check = check
         # The drafts that were made here, by person and task; the editor does not know of them.
         self._drafts: dict[tuple[int, int], int] = {}
+        self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
     async def look_at(
         self, who: Who, credential: Credential, found: Match, ids: Mapping[str, int], data: bytes
@@ -104,6 +110,40 @@ class Answers:
             except RefusedError:
                 _log.warning("the draft %d of task %d is left over", draft, task)
 
+    def one_at_a_time(self, who: Who, task: int) -> asyncio.Lock:
+        """What to hold while an answer is looked for and passed on."""
+        return self._turns.setdefault((who.id, task), asyncio.Lock())
+
+    async def same_answer(self, who: Who, task: int, data: bytes) -> int:
+        """The number of an answer of theirs to the task that says exactly this, 0 if there is none.
+
+        It is there if the first try was cut off after Label Studio had taken it: the editor was told nothing,
+        and its person submits again.
+        """
+        body = read_object(data)
+        skipped = bool(body.get("was_cancelled"))
+        for one in await self._access.answers(task, skipped=skipped):
+            if author_of(one) == who.id and one.get("result") == body.get("result", []):
+                return int(one["id"])
+        return 0
+
+    async def take_again(self, number: int, credential: Credential, data: bytes) -> httpx.Response:
+        """Let Label Studio take an answer that it has once more, so that it ends what it may not have ended.
+
+        A first try that was cut off within it may have kept the answer and not yet counted it, nor taken its
+        draft away. The answer to it is that of a new one.
+        """
+        body = read_object(data)
+        headers = {**credential.headers, "content-type": "application/json"}
+        if draft := body.pop("draft_id", 0):
+            await self._upstream.tell("DELETE", f"/api/drafts/{draft}/", credential.headers, None)
+        answer = await self._upstream.send(
+            "PATCH", f"/api/annotations/{number}/", headers.items(), json.dumps(body).encode()
+        )
+        if answer.status_code == 200:
+            answer.status_code = 201
+        return answer
+
     async def _check_fields(
         self, who: Who, found: Match, ids: Mapping[str, int], body: dict[str, Any]
     ) -> None:
@@ -116,7 +156,7 @@ class Answers:
             if name in body and body[name] is not None and str(body[name]) != str(ids.get(name)):
                 raise RefusedError(403, f"The {name} of an answer cannot be another one.")
         draft = body.get("draft_id")
-        if draft and not (isinstance(draft, int) and await self._access.own_draft(who, draft)):
+        if draft and not (isinstance(draft, int) and await self._access.may_use_draft(who, draft)):
             raise RefusedError(403, "The draft belongs to somebody else.")
         # An adjudicator may mark any answer as final, and change nothing else about it.
         marks = found.route.body == "change" and set(body) == {"ground_truth"}

@@ -173,6 +173,11 @@ def _copy_database(source: Path, target: Path) -> None:
             live.backup(copy)
             found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            raise PlatformError(
+                f"there is no room for a copy of {source} in {target.parent.parent}: {error}",
+                fix="make room on the disk, then run it again; the platform itself is as it was",
+            ) from error
         raise PlatformError(
             f"{source} cannot be read: {error}",
             fix="restore an earlier backup (`synthscars platform restore`)",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synthscars.labelstudio.credentials import (
@@ -29,6 +31,9 @@ _Result = TypeVar("_Result")
 TIMEOUT = 600.0
 """Seconds for one request. Importing or exporting many tasks takes longer than the client's own 60 s."""
 
+_ROOM = 1 << 20
+"""Bytes: with less room on the disk, a failure is put down to that."""
+
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 
 
@@ -36,15 +41,19 @@ class Client:
     """One account's connection to one server. Its `sdk` is label-studio-sdk's client.
 
     token: a legacy token, or a personal access token. patience: with a server that is busy or stumbles.
+    data: where the server keeps its data, so that it can be told when there is no room left.
     """
 
-    def __init__(self, url: str, token: str, patience: Patience | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, patience: Patience | None = None, data: Path | None = None
+    ) -> None:
         import httpx
         from label_studio_sdk.client import LabelStudio
 
         from synthscars.labelstudio.tokens import auth_for
 
         self.url = url
+        self._data = data
         self.patience = patience or Patience()
         auth = auth_for(url, token)
         timeout = httpx.Timeout(TIMEOUT, connect=10.0)
@@ -83,7 +92,7 @@ class Client:
 
     def call(self, attempt: Callable[[], _Result], *, repeatable: bool = True) -> _Result:
         """Do something with the server, patiently; `repeatable` and errors as in `retries`."""
-        with translated(repeatable=repeatable):
+        with _room_looked_at(self._data), translated(repeatable=repeatable):
             return patiently(attempt, self.patience, repeatable=repeatable)
 
     def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
@@ -109,14 +118,28 @@ def connect(workspace: Workspace) -> Client:
     require_client_library()
     server = require(workspace)
     credentials = load_credentials(workspace.platform_dir)
-    client = Client(server.url, credentials.owner.token)
+    client = Client(server.url, credentials.owner.token, data=workspace.platform_dir)
     response = client.call(lambda: client.http.get("/api/current-user/whoami"))
     if response.status_code in (401, 403):
         # A first start that was killed leaves the account with a token of the server's own making.
         account = log_in(server, credentials.owner)
         save_credentials(workspace.platform_dir, _with_owner(credentials, account))
-        return Client(server.url, account.token)
+        return Client(server.url, account.token, data=workspace.platform_dir)
     return client
+
+
+@contextmanager
+def _room_looked_at(folder: Path | None) -> Iterator[None]:
+    # Of a full disk Label Studio says no more than "Internal Server Error".
+    try:
+        yield
+    except PlatformError as error:
+        if folder is None or shutil.disk_usage(folder).free >= _ROOM:
+            raise
+        raise type(error)(
+            f"the disk of {folder} is full: {error.message}",
+            fix="make room, then run the command again: nothing is lost, it goes on where it stopped",
+        ) from error
 
 
 def log_in(server: Server, account: Account) -> Account:

@@ -1,19 +1,18 @@
 """The raw exports of all projects become one file: a list in which each project has its part.
 
 `platform/pulled.json` notes where each part lies in the newest export, and by what it is seen that nothing
-has changed in its project since: how many tasks and answers there are, and when the newest change was.
+has changed in its project since: how many tasks and answers there are, and when each task was changed last.
 """
 
 from __future__ import annotations
 
-import email.utils
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
@@ -28,7 +27,7 @@ from synthscars.workspace import Workspace
 
 PARTS_NAME = "pulled.json"
 _CHUNK = 1 << 20
-_NEWEST_FIRST = json.dumps({"ordering": ["-tasks:updated_at"]})
+_PAGE = 1000
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +40,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies where in an export. reported: up to which export it was told what people changed."""
+    """What lies where in an export. reported: up to which export it was told what people changed.
+
+    server: the instance of the server that it was fetched from.
+    """
 
     export: str = ""
     reported: str = ""
+    server: str = ""
     parts: tuple[Part, ...] = ()
 
 
@@ -138,38 +141,22 @@ def download(client: Client, project: Project, target: Path) -> None:
 def _mark(client: Client, project: Project) -> str:
     """What differs after any change of tasks or answers; empty if that cannot be told.
 
-    Drafts do not show in it. Neither would a change at a time that the server's clock went through before, so
-    nothing is told from a clock that is behind the newest change.
+    Times are only compared with what they were, never with each other or with now: clocks jump. Drafts do
+    not show in it.
     """
-    query: dict[str, str | int] = {
-        "project": project.id,
-        "page_size": 1,
-        "query": _NEWEST_FIRST,
-        "include": "id,updated_at",
-    }
-
-    def attempt() -> tuple[Any, str]:
-        response = client.http.get("/api/tasks/", params=query)
-        response.raise_for_status()
-        return response.json(), response.headers.get("Date", "")
-
-    answer, date = client.call(attempt)
-    if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
-        return ""
-    newest = [(task.get("id"), str(task.get("updated_at"))) for task in answer["tasks"]]
-    if newest and not _is_past(newest[0][1], date):
-        return ""
-    counts = {key: value for key, value in answer.items() if key != "tasks"}
-    return json.dumps([newest, counts], sort_keys=True)
-
-
-def _is_past(when: str, date: str) -> bool:
-    try:
-        # The header has no fractions of a second.
-        now = email.utils.parsedate_to_datetime(date) + timedelta(seconds=1)
-        return datetime.fromisoformat(when) <= now
-    except (ValueError, TypeError):
-        return False
+    seen = hashlib.sha256()
+    query = {"project": project.id, "page_size": _PAGE, "include": "id,updated_at"}
+    page, total, counts = 1, 0, {}
+    while page == 1 or (page - 1) * _PAGE < total:
+        answer = client.request("GET", "/api/tasks/", params={**query, "page": page})
+        if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
+            return ""
+        counts = {key: value for key, value in answer.items() if key != "tasks"}
+        total = int(counts.get("total") or 0)
+        for task in answer["tasks"]:
+            seen.update(f"{task.get('id')} {task.get('updated_at')}\n".encode())
+        page += 1
+    return json.dumps([seen.hexdigest(), counts], sort_keys=True)
 
 
 def _inside(file: IO[bytes]) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """What annotators answered comes back: first the raw export, kept for ever, then records read from it.
 
 One export holds the tasks of all projects of the workspace, each as the server sent it. Projects in which
-nothing changed since the last pull are not fetched again: their part is taken from the export before. What
-was edited or deleted on the server in between is told, and stays as it was in the older export.
+nothing changed since the last pull are not fetched again, unless the server was started anew: their part is
+taken from the export before. What was edited or deleted on the server in between is told, and stays as it was
+in the older export.
 
 Storing and reading are separate steps. If the second is interrupted, the next pull makes up for it.
 """
@@ -26,6 +27,7 @@ from synthscars.labelstudio.changes import report_changes
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.fetching import Parts, download, fetch_parts, read_parts, write_parts
 from synthscars.labelstudio.project import Project, list_projects
+from synthscars.labelstudio.server import find
 from synthscars.labelstudio.validation import reported
 from synthscars.problems import FormatError, Problems
 from synthscars.workspace import Workspace
@@ -79,10 +81,13 @@ def pull(
         parts = msgspec.structs.replace(parts, reported=exports[-1].name)
     projects = _present(client, project, workspace, parts, problems)
     with tempfile.TemporaryDirectory(prefix="synthscars-") as name:
-        reusable = Parts() if full else parts
+        server = _instance(workspace)
+        # One that was killed within an answer may have kept it and changed nothing by which that is seen.
+        reusable = Parts() if full or parts.server != server else parts
         raw, found, fetched = fetch_parts(client, projects, workspace, reusable, Path(name), advance)
         export = workspace.exports_dir / parts.export if raw is None else store_export(workspace, raw)
-    write_parts(workspace, Parts(export=export.name, reported=parts.reported, parts=found))
+    noted = Parts(export=export.name, reported=parts.reported, server=server, parts=found)
+    write_parts(workspace, noted)
     for each in projects:
         clear_copies(workspace, each)
     # The latest export is always read again: problems in it are reported until they are mended. What is wrong
@@ -92,7 +97,7 @@ def pull(
     problems.extend(problem for problem in older if problem.code == "export.unreadable")
     records = parse_export(workspace, export, problems)
     edited, deleted = _tell_changes(workspace, parts.reported, export, problems)
-    write_parts(workspace, Parts(export=export.name, reported=export.name, parts=found))
+    write_parts(workspace, msgspec.structs.replace(noted, reported=export.name))
     summary = _summary(export, records, is_new=export not in exports)
     return msgspec.structs.replace(
         summary, projects=len(projects), fetched=fetched, edited=edited, deleted=deleted
@@ -119,6 +124,11 @@ def _present(
                 fix=f"what was answered in it stays in exports/{parts.export}; `assign` makes it anew",
             )
     return [known[each] for each in sorted(set(known) & there)]
+
+
+def _instance(workspace: Workspace) -> str:
+    server = find(workspace)
+    return server.instance if server is not None else ""
 
 
 def _tell_changes(workspace: Workspace, before: str, export: Path, problems: Problems) -> tuple[int, int]:

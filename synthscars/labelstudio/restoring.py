@@ -19,8 +19,9 @@ from synthscars.labelstudio.backup import FORMAT, MANIFEST_NAME, Manifest, Membe
 from synthscars.labelstudio.companion_file import read_companion
 from synthscars.labelstudio.database import SQLITE_NAME, postgres_of
 from synthscars.labelstudio.environment import LABEL_STUDIO_VERSION
+from synthscars.labelstudio.locking import server_lock
 from synthscars.labelstudio.postgres_tools import DUMP_NAME, dump, load, program
-from synthscars.labelstudio.server import noted_server, server_lock
+from synthscars.labelstudio.server import noted_server
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
 

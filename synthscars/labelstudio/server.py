@@ -10,8 +10,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -27,6 +25,7 @@ from synthscars.labelstudio.environment import (
     executable,
     require_client_library,
 )
+from synthscars.labelstudio.locking import server_lock
 from synthscars.problems import PlatformError
 from synthscars.workspace import Workspace
 
@@ -52,7 +51,7 @@ _ANNOUNCEMENT = re.compile(r"Starting development server at http://[^\s:]+:(\d+)
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """A server process that belongs to a workspace. `ready`: it was seen to answer at its port.
 
-    public_url: as it was started with, see `start`.
+    public_url: as it was started with, see `start`. instance: differs after every start.
     """
 
     pid: int
@@ -60,6 +59,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     version: str = LABEL_STUDIO_VERSION
     ready: bool = False
     public_url: str | None = None
+    instance: str = ""
 
     @property
     def url(self) -> str:
@@ -262,7 +262,7 @@ def _launch_and_wait(
         (folder / LOG_NAME).replace(folder / f"{LOG_NAME}.1")
     variables = server_environment(workspace, owner, port, public_url)
     process = _launch(environment, folder, port, variables)
-    server = Server(pid=process.pid, port=port, public_url=public_url)
+    server = Server(pid=process.pid, port=port, public_url=public_url, instance=os.urandom(8).hex())
     try:
         # Noted before it answers: whoever comes after a kill must be able to end it.
         _note(folder, server)
@@ -369,12 +369,3 @@ def _end(pid: int, folder: Path) -> None:
     if processes.end_group(pid, STOP_SECONDS):
         return
     raise PlatformError(f"the Label Studio process {pid} does not end", fix=f"end it yourself: kill -9 {pid}")
-
-
-@contextmanager
-def server_lock(folder: Path) -> Iterator[None]:
-    """Nobody else starts or stops the server of this `platform/` folder meanwhile."""
-    from filelock import FileLock
-
-    with FileLock(folder / ".server.lock"):
-        yield

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,6 +170,26 @@ def test_a_killed_label_studio_is_seen_and_found_again_wherever_it_is(
     assert health(workspace).json()["status"] == "UP"
     with logged_in(workspace) as session:
         assert len(session.get("/api/tasks/", params={"project": 1}).json()["tasks"]) == 3
+
+
+def test_two_ups_at_once_start_one_companion(up: tuple[Workspace, list[ImageRecord]]) -> None:
+    """One of them works; the other one is told at once who does, and changes nothing."""
+    workspace, _ = up
+    behind = server.require(workspace)
+    os.kill(companion_of(workspace).pid, signal.SIGKILL)
+    command = [sys.executable, "-m", "synthscars", "platform", "up", "--workspace", str(workspace.root)]
+    pipe = subprocess.PIPE
+    both = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    said = [" ".join(one.communicate(timeout=300)[1].split()) for one in both]
+    assert sorted(one.returncode for one in both) == [0, 3], said
+    (told,) = [words for one, words in zip(both, said, strict=True) if one.returncode]
+    (winner,) = [one.pid for one in both if not one.returncode]
+    assert f"`synthscars platform up`, process {winner}" in told
+    assert "wait until it has finished" in told
+    assert server.require(workspace) == behind
+    listed = subprocess.run(["ps", "-e", "-o", "args="], capture_output=True, text=True).stdout
+    assert sum(f"synthscars.companion {workspace.root}" in line for line in listed.splitlines()) == 1
+    assert health(workspace).json()["label_studio"] == "UP"
 
 
 def test_notes_of_another_workspace_are_not_believed(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -184,3 +187,20 @@ def test_a_personal_token_that_is_worth_nothing_is_told_without_showing_it(answe
     with pytest.raises(PlatformError, match="personal access token") as caught:
         talking_to(lambda _: answer, PERSONAL).request("GET", "/api/x")
     assert PERSONAL not in f"{caught.value}{caught.value.fix}"
+
+
+def test_a_failure_on_a_full_disk_is_called_that(
+    tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, _ = failing(99, 500)
+    client = Client(URL, "f" * 40, Patience(tries=1), tmp_path)
+    client.http = httpx.Client(base_url=URL, transport=httpx.MockTransport(answer))
+    with pytest.raises(PlatformError) as told:
+        client.request("GET", "/api/x")
+    assert "full" not in str(told.value)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
+    for method in ("GET", "POST"):
+        with pytest.raises(PlatformError, match=f"the disk of {tmp_path} is full: .*500") as told:
+            client.request(method, "/api/x")
+        assert "make room" in told.value.fix
+    assert isinstance(told.value, UncertainError)
