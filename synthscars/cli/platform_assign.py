@@ -140,8 +140,9 @@ def reopen(workspace: Workspace, image: str, raters: tuple[str, ...], as_json: b
     """Put an IMAGE back into the queues of those who answered it.
 
     IMAGE is a file name or the first digits of an image id. It comes as a new task in a project called
-    "again"; what was answered before is kept, and the newest answer of a rater counts. With --rater it may
-    also go to somebody who never had it.
+    "again", in which every rater finds their own earlier answer as a draft, to be changed and submitted. What
+    was answered before is kept, and the newest answer of a rater counts. With --rater it may also go to
+    somebody who never had it.
 
     \b
     Examples:
@@ -150,7 +151,7 @@ def reopen(workspace: Workspace, image: str, raters: tuple[str, ...], as_json: b
     """
     from synthscars.labelstudio.adjudicate import find_image
     from synthscars.labelstudio.client import connect
-    from synthscars.labelstudio.queues import reopen_image
+    from synthscars.labelstudio.reopening import reopen_image
     from synthscars.problems import Problems
 
     problems = Problems()
@@ -162,7 +163,8 @@ def reopen(workspace: Workspace, image: str, raters: tuple[str, ...], as_json: b
         print_json({**_fields(result), "problems": problems.to_json()})
     else:
         for rater in result.raters:
-            output().print(f"{result.file_name} is in the queue of {rater} again", markup=False)
+            draft = ", with their earlier answer as a draft" if rater in result.offered else ""
+            output().print(f"{result.file_name} is in the queue of {rater} again{draft}", markup=False)
         for rater in result.open_already:
             output().print(
                 f"{rater} has not answered {result.file_name} yet: nothing to reopen", markup=False

@@ -11,8 +11,8 @@
     const body = await answer.clone().json();
     show(body);
     // With this reason the editor adds no message of its own to ours.
-    const quiet = JSON.stringify({ ...body, display_context: { reason: "PAUSED" } });
-    return new Response(quiet, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
+    const silent = JSON.stringify({ ...body, display_context: { reason: "PAUSED" } });
+    return new Response(silent, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
   };
 
   function element(name, text, style) {
@@ -20,6 +20,11 @@
     if (text) made.textContent = text; // never as HTML: it repeats what people typed
     if (style) made.style.cssText = style;
     return made;
+  }
+
+  // Keys pressed in a message are not the editor's hotkeys.
+  function quiet(box) {
+    for (const kind of ["keydown", "keyup", "keypress"]) box.addEventListener(kind, (event) => event.stopPropagation());
   }
 
   function show(body) {
@@ -44,10 +49,22 @@
     button.addEventListener("click", () => box.close());
     box.append(button);
     box.addEventListener("close", () => box.remove());
-    // Keys pressed here are not the editor's hotkeys.
-    for (const kind of ["keydown", "keyup", "keypress"]) box.addEventListener(kind, (event) => event.stopPropagation());
+    quiet(box);
     document.body.append(box);
     box.showModal();
     button.focus();
   }
+
+  // The editor's own warnings leave the keyboard with the page: as above, Enter and Escape are to close them.
+  new MutationObserver(() => {
+    const warning = document.querySelector(".ant-modal-confirm:not([data-synthscars])");
+    const button = warning?.querySelector(".ant-modal-confirm-btns button:last-child");
+    if (!button) return;
+    warning.dataset.synthscars = "seen";
+    quiet(warning);
+    warning.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") button.click();
+    });
+    setTimeout(() => button.focus(), 50);
+  }).observe(document, { childList: true, subtree: true });
 })();

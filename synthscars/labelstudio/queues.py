@@ -6,7 +6,7 @@ Everything looks first what is there, so that it can be run as often as one like
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,11 +21,10 @@ from synthscars.labelstudio.assignment import (
     write_assignment,
 )
 from synthscars.labelstudio.client import Client
-from synthscars.labelstudio.planning import reopen
 from synthscars.labelstudio.project import Project, list_projects, put_project
 from synthscars.labelstudio.push import add_tasks, list_tasks, remove_repeated
 from synthscars.labelstudio.server import served_images
-from synthscars.problems import Problems, UsageError
+from synthscars.problems import Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
 
@@ -91,49 +90,6 @@ def refresh(client: Client, workspace: Workspace) -> None:
     write_assignment(workspace, msgspec.structs.replace(plan, served=served))
 
 
-class Reopened(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request to reopen. open_already: raters who had not answered their task yet."""
-
-    image_id: str
-    file_name: str
-    raters: tuple[str, ...]
-    open_already: tuple[str, ...] = ()
-
-
-def reopen_image(
-    client: Client, workspace: Workspace, image: ImageRecord, raters: Sequence[str], problems: Problems
-) -> Reopened:
-    """Put an image into the queues of raters (again), as a new task in a project of its own kind.
-
-    raters: e-mail addresses; by default everybody who has it in a queue. What they answered before is left
-    where it is; once they answer anew, the newer counts. Who has not answered yet gets no second task. Call
-    it with the workspace locked. Raises `UsageError` if nobody has the image.
-    """
-    plan = read_assignment(workspace)
-    owners = list(dict.fromkeys(batch.rater for batch in plan.batches if image.image_id in batch.images))
-    if not raters and not owners:
-        raise UsageError(
-            f"{image.file_name} is in nobody's queue",
-            fix="name who is to look at it with --rater, or run `synthscars platform assign`",
-        )
-    fulfil(client, workspace, plan, problems)  # what an earlier run could not finish
-    plan = read_assignment(workspace)
-    again: list[str] = []
-    waiting: list[str] = []
-    for rater in raters or owners:
-        (waiting if _is_waiting(client, workspace, plan, image, rater) else again).append(rater)
-    for rater in again:
-        plan = reopen(plan, image.image_id, rater)
-    write_assignment(workspace, plan)
-    fulfil(client, workspace, plan, problems)
-    return Reopened(
-        image_id=image.image_id,
-        file_name=image.file_name,
-        raters=tuple(again),
-        open_already=tuple(waiting),
-    )
-
-
 def projects_of_image(workspace: Workspace, image_id: str) -> list[Project]:
     """The queues that hold an image."""
     keys = {batch.key for batch in read_assignment(workspace).batches if image_id in batch.images}
@@ -142,24 +98,6 @@ def projects_of_image(workspace: Workspace, image_id: str) -> list[Project]:
         for each in assigned_projects(workspace)
         if each.rater is not None and (each.rater, each.kind, each.batch) in keys
     ]
-
-
-def _is_waiting(
-    client: Client, workspace: Workspace, plan: Assignment, image: ImageRecord, rater: str
-) -> bool:
-    """Whether the newest task with which a rater has an image has no answer yet."""
-    holding = [batch for batch in plan.of(rater) if image.image_id in batch.images]
-    if not holding:
-        return False
-    # The newest: those that came back are behind the queue that they came from.
-    newest = max(holding, key=lambda batch: (batch.kind == "reopened", batch.batch))
-    (project,) = [
-        Project(id=each.id, title=each.title)
-        for each in assigned_projects(workspace)
-        if (each.rater, each.kind, each.batch) == newest.key
-    ]
-    tasks = [task for task in list_tasks(client, project) if task.image_id == image.image_id]
-    return bool(tasks) and not any(task.answers for task in tasks)
 
 
 def _fill(

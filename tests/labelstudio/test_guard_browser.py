@@ -83,6 +83,13 @@ def test_an_unfinished_answer_is_refused_with_a_message_mended_and_submitted(tea
         page.mouse.click(*place(0.4, 0.45))
         page.wait_for_timeout(500)
         page.keyboard.press("d")
+        # What the editor itself warns of is closed with the keyboard as well.
+        page.keyboard.press("Control+Enter")
+        warning = page.locator(".ant-modal-confirm")
+        warning.get_by_text("Say what the picture is about").wait_for()
+        page.wait_for_timeout(500)
+        page.keyboard.press("Enter")
+        warning.wait_for(state="detached")
         page.keyboard.press("7")
         page.wait_for_timeout(500)
 

@@ -330,3 +330,32 @@ def test_a_second_pull_at_the_same_time_says_so(team: Team, client: Client) -> N
         told = run(workspace, "platform", "pull", code=3)
     assert "another synthscars command" in told
     assert "wait" in told
+
+
+def test_whoever_gets_an_image_again_finds_their_own_answer_as_a_draft(
+    team: Team, client: Client, answered: None, raters: dict[str, Person]
+) -> None:
+    workspace, _ = team
+    tasks = {rater: {image: task for task, image in queue(workspace, client, rater)} for rater in RATERS}
+    reopened = [batch for batch in read_assignment(workspace).batches if batch.kind == "reopened"]
+    again = {image for batch in reopened for image in batch.images}
+    image = next(each for each in tasks[RATERS[2]] if each in tasks[RATERS[0]] and each not in again)
+    # An adjudicator answered in Ada's queue later; Cleo skipped the image without a word.
+    mine, person = tasks[RATERS[0]][image], raters[RATERS[0]]
+    (earlier,) = person.client.request("GET", f"/api/tasks/{mine}/annotations/")[-1:]
+    client.request("POST", f"/api/tasks/{mine}/annotations/", json={"result": earlier["result"][:1]})
+    opened = run(workspace, "platform", "reopen", image, f"--rater={RATERS[0]}", f"--rater={RATERS[2]}")
+    assert (opened["raters"], opened["offered"]) == ([RATERS[0], RATERS[2]], [RATERS[0]])
+    new = [number for number, shown in queue(workspace, client, RATERS[0]) if shown == image][-1]
+    (draft,) = person.client.request("GET", f"/api/tasks/{new}/drafts")
+    assert (draft["user"], draft["result"]) == (RATERS[0], earlier["result"])
+    # As their page asks for it, and as another one's page does.
+    (shown,) = person.client.request("GET", f"/api/tasks/{new}/")["drafts"]
+    assert shown["id"] == draft["id"]
+    assert raters[RATERS[1]].client.request("GET", f"/api/tasks/{new}/")["drafts"] == []
+    # A second time changes nothing; a draft that was lost, for instance to a kill, comes back.
+    twice = run(workspace, "platform", "reopen", image, "--rater", RATERS[0])
+    assert (twice["raters"], twice["open_already"], twice["offered"]) == ([], [RATERS[0]], [])
+    person.client.delete(f"/api/drafts/{draft['id']}/")
+    healed = run(workspace, "platform", "reopen", image, "--rater", RATERS[0])
+    assert (healed["raters"], healed["offered"]) == ([], [RATERS[0]])
