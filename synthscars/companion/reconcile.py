@@ -29,7 +29,7 @@ HINTED_SECONDS = 60.0
 """Between two pulls at least, however many hints there are: every one of them keeps an export. Twice as long
 after each failure."""
 
-SHARE = 20
+SHARE = 10
 """A pull is followed by a pause so many times as long at least."""
 
 FIRST_SECONDS = 20.0
