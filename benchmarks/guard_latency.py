@@ -196,11 +196,15 @@ def kinds_of(project: int) -> Kinds:
 
 
 class Loaded:
-    """What a test under load found: milliseconds by kind and way, and errors by what they were."""
+    """What a test under load found: milliseconds by kind and way, and errors by what they were.
+
+    late: rounds that were not begun, because the ones before took too long.
+    """
 
     def __init__(self) -> None:
         self.times: Times = {}
         self.errors: Counter[str] = Counter()
+        self.late = 0
         self._lock = threading.Lock()
 
     def send(self, kind: str, way: str, send: Callable[[], httpx.Response]) -> None:
@@ -238,6 +242,9 @@ def load(team: Team, upstream: str, url: str, seconds: float, pause: float) -> L
             if due >= begun + seconds:
                 break
             time.sleep(max(0.0, due - time.monotonic()))
+            if time.monotonic() >= begun + seconds:
+                found.late += 1
+                continue
             way = "direct" if (turn + number) % 4 == 0 else "guard"
             for kind in ("task", "submit", "next task"):
                 found.send(kind, way, lambda kind=kind, way=way, task=task: kinds[kind](clients[way], task))
@@ -260,10 +267,11 @@ def show_load(found: Loaded) -> None:
     """Print the table and the JSON of a test under load; exit with an error if any request failed."""
     show(f"{found.count('guard')} requests through the guard, {found.count('direct')} direct", found.times)
     counted = {"guard": found.count("guard"), "direct": found.count("direct")}
-    print(json.dumps({"requests": counted, "errors": dict(found.errors), "load": summary(found.times)}))
+    told = {"requests": counted, "errors": dict(found.errors), "rounds left out": found.late}
+    print(json.dumps({**told, "load": summary(found.times)}))
     if found.errors:
         raise SystemExit(f"{sum(found.errors.values())} requests failed: {dict(found.errors)}")
-    print("0 errors")
+    print(f"0 errors, {found.late} rounds left out because answers came too late")
 
 
 def summary(times: Times) -> dict[str, dict[str, float]]:

@@ -26,9 +26,10 @@ CALM_SECONDS = 5.0
 """After the first hint, because one answer seldom comes alone."""
 
 HINTED_SECONDS = 60.0
-"""Between two pulls at least, however many hints there are: every one of them keeps an export."""
+"""Between two pulls at least, however many hints there are: every one of them keeps an export. Twice as long
+after each failure."""
 
-SHARE = 20
+SHARE = 10
 """A pull is followed by a pause so many times as long at least."""
 
 FIRST_SECONDS = 20.0
@@ -91,13 +92,12 @@ class Reconciler:
     async def _rest(self) -> None:
         """Wait for the next run."""
         begun, longest = time.monotonic(), self.pause()
-        if self.state.failures:
-            await asyncio.sleep(longest)  # hints do not mend what is wrong
-            return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._hinted.wait(), longest)
         waited = time.monotonic() - begun
-        least = max(waited + self._calm, self._least, SHARE * self.state.seconds)
+        # What went wrong may have been another command at work; hints do not mend anything else.
+        pause = self._least * 2**self.state.failures
+        least = max(waited + self._calm, pause, SHARE * self.state.seconds)
         await asyncio.sleep(max(0.0, min(longest, least) - waited))
 
     def pause(self) -> float:

@@ -56,9 +56,15 @@ def test_many_hints_are_one_pull_and_pulls_are_not_too_many(workspace: Workspace
     assert runs[0] >= 0.29
 
 
-@pytest.mark.parametrize("options", [{"took": 100 / SHARE}, {"fails": True}])
-def test_hints_do_not_hurry_what_takes_long_or_fails(workspace: Workspace, options: dict[str, Any]) -> None:
-    assert asyncio.run(working(Pulls(workspace, **options), [0.1])) == []
+def test_hints_do_not_hurry_what_takes_long(workspace: Workspace) -> None:
+    assert asyncio.run(working(Pulls(workspace, took=100 / SHARE), [0.1])) == []
+
+
+def test_after_a_failure_a_hint_waits_twice_as_long(workspace: Workspace) -> None:
+    pulls = Pulls(workspace, fails=True, least=0.2)
+    runs = asyncio.run(working(pulls, [0.1]))
+    assert len(runs) == 1
+    assert runs[0] >= 0.39
 
 
 def test_without_hints_nothing_is_hurried(workspace: Workspace) -> None:
