@@ -216,11 +216,12 @@ class _Passage:
     async def _submit(self, who: Who, data: bytes, query: bytes) -> httpx.Response:
         """Pass an answer on, but never the same one as a second answer."""
         answers, task = self.guard._answers, self.ids["task"]
+        body = guard_answers.read_object(data)
         async with answers.one_at_a_time(who, task):
-            there = await answers.same_answer(who, task, data)
+            there = await answers.same_answer(who, task, body)
             if there:
                 started = time.perf_counter()
-                answer = await answers.take_again(there, self.credential, data)
+                answer = await answers.take_again(there, who, self.credential, body)
                 self.upstream_seconds += time.perf_counter() - started
             else:
                 answer = await self._send(data, query)

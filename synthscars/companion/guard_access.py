@@ -134,10 +134,10 @@ class Access:
             if isinstance(task, dict) and type(task.get("id")) is type(task.get("project")) is int:
                 self._remember("task", task["id"], Thing(project=task["project"], task=task["id"]))
 
-    async def may_use_draft(self, who: Who, draft: int) -> bool:
-        """Whether a draft is not somebody else's. One that is gone became the answer that is sent again."""
+    async def own_draft(self, who: Who, draft: int) -> bool:
+        """Whether a draft is somebody's."""
         thing = await self._look("draft", draft)
-        return thing is None or _is_by(who, thing)
+        return thing is not None and _is_by(who, thing)
 
     async def answers(self, task: int, *, skipped: bool) -> list[dict[str, Any]]:
         """Everybody's answers to a task, or their skips."""

@@ -56,7 +56,7 @@ _SAYS = frozenset({"result", "was_cancelled"})
 def read_object(data: bytes) -> dict[str, Any]:
     """A JSON object from a body. Raises `RefusedError` if it is none."""
     try:
-        value = json.loads(data)
+        value = json.loads(data.decode())  # Label Studio is told UTF-8, whatever else might be read
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, "The body is not JSON.") from error
     if not isinstance(value, dict):
@@ -114,29 +114,30 @@ class Answers:
         """What to hold while an answer is looked for and passed on."""
         return self._turns.setdefault((who.id, task), asyncio.Lock())
 
-    async def same_answer(self, who: Who, task: int, data: bytes) -> int:
+    async def same_answer(self, who: Who, task: int, body: Mapping[str, Any]) -> int:
         """The number of an answer of theirs to the task that says exactly this, 0 if there is none.
 
         It is there if the first try was cut off after Label Studio had taken it: the editor was told nothing,
         and its person submits again.
         """
-        body = read_object(data)
         skipped = bool(body.get("was_cancelled"))
         for one in await self._access.answers(task, skipped=skipped):
             if author_of(one) == who.id and one.get("result") == body.get("result", []):
                 return int(one["id"])
         return 0
 
-    async def take_again(self, number: int, credential: Credential, data: bytes) -> httpx.Response:
+    async def take_again(
+        self, number: int, who: Who, credential: Credential, body: dict[str, Any]
+    ) -> httpx.Response:
         """Let Label Studio take an answer that it has once more, so that it ends what it may not have ended.
 
         A first try that was cut off within it may have kept the answer and not yet counted it, nor taken its
         draft away. The answer to it is that of a new one.
         """
-        body = read_object(data)
-        headers = {**credential.headers, "content-type": "application/json"}
-        if draft := body.pop("draft_id", 0):
+        draft = body.pop("draft_id", None)
+        if draft and await self._access.own_draft(who, draft):
             await self._upstream.tell("DELETE", f"/api/drafts/{draft}/", credential.headers, None)
+        headers = {**credential.headers, "content-type": "application/json"}
         answer = await self._upstream.send(
             "PATCH", f"/api/annotations/{number}/", headers.items(), json.dumps(body).encode()
         )
@@ -156,8 +157,11 @@ class Answers:
             if name in body and body[name] is not None and str(body[name]) != str(ids.get(name)):
                 raise RefusedError(403, f"The {name} of an answer cannot be another one.")
         draft = body.get("draft_id")
-        if draft and not (isinstance(draft, int) and await self._access.may_use_draft(who, draft)):
-            raise RefusedError(403, "The draft belongs to somebody else.")
+        if draft and not (isinstance(draft, int) and await self._access.own_draft(who, draft)):
+            # It may have become the answer that is sent again.
+            again = found.route.body == "answer" and isinstance(draft, int)
+            if not (again and await self.same_answer(who, ids["task"], body)):
+                raise RefusedError(403, "The draft belongs to somebody else.")
         # An adjudicator may mark any answer as final, and change nothing else about it.
         marks = found.route.body == "change" and set(body) == {"ground_truth"}
         if (

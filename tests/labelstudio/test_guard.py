@@ -138,7 +138,7 @@ def test_an_answer_cannot_be_given_in_another_name_or_place(
     team: Team, sessions: dict[str, httpx.Client], field: dict[str, Any]
 ) -> None:
     address = f"/api/tasks/{team.tasks['nia'][0]}/annotations"
-    assert sessions["nia"].post(address, json={**drawn(), **field}).status_code == 403
+    assert sessions["nia"].post(address, json={**drawn("a new one"), **field}).status_code == 403
 
 
 def test_only_json_in_utf_8_is_an_answer(team: Team, sessions: dict[str, httpx.Client]) -> None:
