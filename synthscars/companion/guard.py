@@ -277,6 +277,8 @@ class _Passage:
         access.learn(kind, value)
         if told:
             self.ids = await access.check(who, found, self.query)
+        if learned:
+            self.guard._answers.shown(who, value)
         return msgspec.json.encode(narrow(kind, who, value)) if narrowed else data
 
     async def _public(self, found: Match) -> Response:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ Check = Callable[[Mapping[str, Any], Taxonomy], Sequence[Problem]]
 """What is wrong with an answer, as `synthscars.labelstudio.validation.check_answer` tells it."""
 
 REJECTED_NAME = "rejected"
+_MOST_NOTED = 20_000
 
 # What the editor sends. `completed_by` and others would give an answer in another person's name.
 _FIELDS = frozenset(
@@ -78,6 +80,26 @@ class Answers:
         # The drafts that were made here, by person and task; the editor does not know of them.
         self._drafts: dict[tuple[int, int], int] = {}
         self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
+        # Whether a person's answer to a task is sure to be their first, as far as was seen here.
+        self._first: OrderedDict[tuple[int, int], bool] = OrderedDict()
+
+    def shown(self, who: Who, value: Any) -> None:
+        """Note the tasks in an answer of Label Studio that hold nothing by the person yet.
+
+        Their first answer to each then needs no search for an earlier try.
+        """
+        for task in value.get("tasks", [value]) if isinstance(value, dict) else ():
+            there = task.get("annotations") if isinstance(task, dict) else None
+            if isinstance(there, list) and isinstance(task.get("id"), int):
+                # What was sent since an older view of the task was asked for counts.
+                key, theirs = (who.id, task["id"]), any(author_of(one) in (who.id, 0) for one in there)
+                self._note_first(key, not theirs and self._first.get(key, True))
+
+    def _note_first(self, key: tuple[int, int], first: bool) -> None:
+        self._first[key] = first
+        self._first.move_to_end(key)
+        while len(self._first) > _MOST_NOTED:
+            self._first.popitem(last=False)
 
     async def look_at(
         self, who: Who, credential: Credential, found: Match, ids: Mapping[str, int], data: bytes
@@ -120,6 +142,11 @@ class Answers:
         It is there if the first try was cut off after Label Studio had taken it: the editor was told nothing,
         and its person submits again.
         """
+        key = (who.id, task)
+        first = self._first.get(key, False)
+        self._note_first(key, False)
+        if first:
+            return 0
         skipped = bool(body.get("was_cancelled"))
         for one in await self._access.answers(task, skipped=skipped):
             if author_of(one) == who.id and one.get("result") == body.get("result", []):

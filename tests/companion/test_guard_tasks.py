@@ -46,6 +46,7 @@ class LabelStudio:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.answers: list[dict[str, Any]] = []
         self.changed: dict[str, Any] = {}
         self.status = 200
 
@@ -63,13 +64,21 @@ class LabelStudio:
             return said(200, json={"id": 5, "task": 12, "completed_by": 3, "result": []})
         number = int(path.split("/")[3])
         if request.method == "POST":
+            self.answers.append({"id": 7, "completed_by": PEOPLE.get(who, (1, ""))[0], "result": []})
             return said(201, json={"id": 7})
+        if path.endswith("/annotations"):
+            return said(200, json=self.answers)
         if number not in TASKS:
             return said(404, json={"detail": "a secret of its own"})
         return said(self.status, json={**self.task(number), **(self.changed if who in PEOPLE else {})})
 
     def task(self, number: int) -> dict[str, Any]:
-        return {"id": number, "project": TASKS[number], "data": {"text": f"the secret of {number}"}}
+        return {
+            "id": number,
+            "project": TASKS[number],
+            "data": {"text": f"the secret of {number}"},
+            "annotations": [],
+        }
 
 
 def check(answer: Mapping[str, Any], _taxonomy: Taxonomy) -> list[Problem]:
@@ -111,6 +120,30 @@ def test_a_task_is_opened_with_one_request_and_judged_by_its_answer(
     # What was learned holds for changes.
     assert ask(guard, "POST", "/api/tasks/11/annotations", json={"result": []}).status_code == 201
     assert behind.asked[1:] == ["POST /api/tasks/11/annotations"]
+
+
+def test_only_a_first_answer_is_passed_on_without_a_look_for_an_earlier_try(
+    guard: httpx.AsyncClient, behind: LabelStudio
+) -> None:
+    ask(guard, "GET", "/api/tasks/11")
+    sent = [
+        ask(guard, "POST", "/api/tasks/11/annotations", json={"result": []}).status_code for _ in range(2)
+    ]
+    assert sent == [201, 201]
+    assert behind.asked[1:] == [
+        "POST /api/tasks/11/annotations",
+        "owner GET /api/tasks/11/annotations",
+        "PATCH /api/annotations/7",
+    ]
+
+
+def test_a_view_from_before_an_answer_does_not_make_it_the_first(
+    guard: httpx.AsyncClient, behind: LabelStudio
+) -> None:
+    ask(guard, "POST", "/api/tasks/11/annotations", json={"result": []})
+    ask(guard, "GET", "/api/tasks/11")  # which tells of no answers here
+    ask(guard, "POST", "/api/tasks/11/annotations", json={"result": []})
+    assert behind.asked.count("POST /api/tasks/11/annotations") == 1
 
 
 @pytest.mark.parametrize("number", [21, 99])
