@@ -176,7 +176,7 @@ def test_nothing_of_another_annotator_is_seen_or_changed(
         ("GET", f"/api/drafts/{draft.json()['id']}", None),
         ("PATCH", f"/api/drafts/{draft.json()['id']}", {"result": []}),
         ("DELETE", f"/api/drafts/{draft.json()['id']}", None),
-        ("POST", f"/api/tasks/{own}/annotations", {**drawn(), "draft_id": draft.json()["id"]}),
+        ("POST", f"/api/tasks/{own}/annotations", {**drawn("by nia"), "draft_id": draft.json()["id"]}),
         ("POST", f"/api/tasks/{task}/annotations", drawn()),
         ("GET", f"/api/tasks?project={project}", None),
         ("GET", f"/api/tasks?project={team.projects['nia']}&query=%7B%7D", None),
