@@ -45,6 +45,7 @@ def review(workspace: Workspace, records: Path | None, dry_run: bool, as_json: b
     from synthscars.jsonl import read_records
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.review import disputed, push_review
+    from synthscars.labelstudio.service import find_companion
     from synthscars.problems import Problems
 
     problems = Problems()
@@ -62,7 +63,9 @@ def review(workspace: Workspace, records: Path | None, dry_run: bool, as_json: b
             f"{result.present} as they were"
         )
         if result.project_id:
-            output().print(f"review them at {client.url}/projects/{result.project_id}/data", markup=False)
+            companion = find_companion(workspace)  # where people come to
+            url = companion.url if companion else client.url
+            output().print(f"review them at {url}/projects/{result.project_id}/data", markup=False)
         show_problems(problems)
     finish(problems)
 

@@ -29,6 +29,10 @@ from synthscars.workspace import Workspace
 
 KIND: Kind = "review"
 VERSION = "candidates"
+"""The model version of all candidates: in the stream, Label Studio shows predictions of one version alone."""
+
+_DIGEST = "candidates"
+"""The field of a task's data that tells of which candidates its prediction is."""
 
 Json = dict[str, Any]
 
@@ -129,7 +133,7 @@ def push_review(
         return Reviewing(images=len(records), pushed=len(records), renewed=0, present=0, dry_run=True)
     project = _ensure_project(client, workspace, noted) if not dry_run else _as_project(noted)
     tasks = {task.image_id: task for task in list_tasks(client, project)}
-    versions = _versions(client, project)
+    there = _predictions(client, project)
     pushed = renewed = present = 0
     for start in range(0, len(records), BATCH):
         new: list[Json] = []
@@ -137,24 +141,29 @@ def push_review(
             found = candidates(record, min_iou=min_iou)
             items = results(found, _common(record), record.width, record.height)
             said = said_of(record)
-            version = f"{VERSION} {_digest(items, said)}"
+            digest = _digest(items, said)
             task = tasks.get(record.image_id)
             if task is None:
                 url = found_url(workspace, record, problems)
                 if url is None:
                     continue
-                prediction = {"model_version": version, "result": items}
-                new.append({"data": {**task_data(record, url), "said": said}, "predictions": [prediction]})
-            elif task.answers or version in versions.get(task.id, {}):
+                data = {**task_data(record, url), "said": said, _DIGEST: digest}
+                new.append({"data": data, "predictions": [{"model_version": VERSION, "result": items}]})
+                continue
+            data = {} if task.answers else client.request("GET", f"/api/tasks/{task.id}/")["data"]
+            if task.answers or data.get(_DIGEST) == digest:
                 present += 1
             else:
                 renewed += 1
                 if not dry_run:
-                    _renew(client, project, task.id, version, items, said, versions.get(task.id, {}))
+                    new_data = {**data, "said": said, _DIGEST: digest}
+                    _renew(client, project, task.id, items, new_data, there.get(task.id, []))
         if new and not dry_run:
             client.request("POST", f"/api/projects/{project.id}/import", json=new)
         pushed += len(new)
         advance(len(records[start : start + BATCH]))
+    if (pushed or renewed) and not dry_run:
+        client.request("PATCH", f"/api/projects/{project.id}/", json={"model_version": VERSION})
     return Reviewing(
         images=len(records),
         pushed=pushed,
@@ -222,29 +231,22 @@ def _as_project(noted: AssignedProject | None) -> Project:
     return Project(id=noted.id, title=noted.title)
 
 
-def _versions(client: Client, project: Project) -> dict[int, dict[str, int]]:
-    """By task: the versions of its candidates, each with the number of the prediction that holds it."""
-    found: dict[int, dict[str, int]] = {}
+def _predictions(client: Client, project: Project) -> dict[int, list[int]]:
+    """The numbers of the predictions of each task."""
+    found: dict[int, list[int]] = {}
     for each in client.request("GET", "/api/predictions/", params={"project": project.id}):
-        found.setdefault(int(each["task"]), {})[str(each.get("model_version"))] = int(each["id"])
+        found.setdefault(int(each["task"]), []).append(int(each["id"]))
     return found
 
 
 def _renew(
-    client: Client,
-    project: Project,
-    task_id: int,
-    version: str,
-    items: list[Json],
-    said: str,
-    old: dict[str, int],
+    client: Client, project: Project, task_id: int, items: list[Json], data: Json, old: Sequence[int]
 ) -> None:
-    data = client.request("GET", f"/api/tasks/{task_id}/")["data"]
-    client.request("PATCH", f"/api/tasks/{task_id}/", json={"data": {**data, "said": said}})
-    put_predictions(client, project, [{"task": task_id, "model_version": version, "result": items}])
-    # Last: a kill in between leaves two, and the next push takes the older one away.
-    for number in old.values():
+    for number in old:
         client.delete(f"/api/predictions/{number}/")
+    put_predictions(client, project, [{"task": task_id, "model_version": VERSION, "result": items}])
+    # Last: after a kill in between, the next push does it all again.
+    client.request("PATCH", f"/api/tasks/{task_id}/", json={"data": data})
 
 
 def _digest(items: list[Json], said: str) -> str:

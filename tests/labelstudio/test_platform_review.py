@@ -109,6 +109,11 @@ def test_an_adjudicator_finds_everybodys_regions_and_what_they_submit_is_final(
     assert push_review(client, workspace, [changed], problems).renewed == 1
     (prediction,) = client.request("GET", f"/api/tasks/{review_task.id}/")["predictions"]
     assert "of 2 raters" in items_by(prediction["result"], "category")[0]["meta"]["text"][0]
+    # In the stream too, where Label Studio shows the predictions of one version alone.
+    other = msgspec.structs.replace(truth[1], artifacts=found.artifacts, reviews=found.reviews)
+    assert push_review(client, workspace, [other], problems).pushed == 1
+    streamed = client.request("GET", f"/api/projects/{where.id}/next")
+    assert (streamed["id"], len(streamed["predictions"])) == (review_task.id, 1)
 
     assert settle(client, workspace) == 0
     judge = add_person(workspace, client, "judge@example.org")
