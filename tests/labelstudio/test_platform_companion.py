@@ -187,7 +187,7 @@ def test_two_ups_at_once_start_one_companion(up: tuple[Workspace, list[ImageReco
     assert f"`synthscars platform up`, process {winner}" in told
     assert "wait until it has finished" in told
     assert server.require(workspace) == behind
-    listed = subprocess.run(["ps", "-e", "-o", "args="], capture_output=True, text=True).stdout
+    listed = subprocess.run(["ps", "-e", "-ww", "-o", "args="], capture_output=True, text=True).stdout
     assert sum(f"synthscars.companion {workspace.root}" in line for line in listed.splitlines()) == 1
     assert health(workspace).json()["label_studio"] == "UP"
 
