@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from synthscars.problems import Problems
 
 
-@click.command()
+@click.command(short_help="Say what a model sees in images.")
 @checkpoint_argument
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(

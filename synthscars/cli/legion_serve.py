@@ -17,7 +17,7 @@ LABEL_STUDIO_TOKEN = "SYNTHSCARS_LABEL_STUDIO_TOKEN"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
-@click.command()
+@click.command(short_help="Serve pre-annotations to Label Studio.")
 @checkpoint_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(

@@ -18,7 +18,7 @@ _STAGES = {
 }
 
 
-@click.command()
+@click.command(short_help="Train the reference model on a release.")
 @click.argument("release")
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 @click.option(

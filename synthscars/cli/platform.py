@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 def platform() -> None:
     """Run Label Studio, send it tasks, fetch annotations.
 
-    The server runs on this machine only (127.0.0.1), with its data in the workspace's platform/ folder.
+    Everything listens on this machine only (127.0.0.1) unless `up` is told otherwise, and its data are in the
+    workspace's platform/ folder.
 
     \b
     Examples:
       synthscars platform up       # the first time, this also installs Label Studio
       synthscars platform push
+      synthscars platform users invite ada@example.org
+      synthscars platform assign --overlap-share 0.2 --overlap-raters 3
       synthscars platform pull
       synthscars platform down
     """
@@ -53,7 +56,7 @@ platform.add_command(users)
 platform.add_command(guideline)
 
 
-@platform.command()
+@platform.command(short_help="Start Label Studio and the companion before it.")
 @workspace_option
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Preferred port; the workspace's setting if not given."
@@ -171,7 +174,7 @@ def push(workspace: Workspace, dry_run: bool, as_json: bool) -> None:
     finish(problems)
 
 
-@platform.command()
+@platform.command(short_help="Fetch all answers, and read them into records.")
 @workspace_option
 @click.option("--full", is_flag=True, help="Fetch also what seems to be as it was.")
 @json_option
@@ -221,7 +224,7 @@ def pull(workspace: Workspace, full: bool, as_json: bool) -> None:
     finish(problems)
 
 
-@platform.command()
+@platform.command(short_help="Say whether the platform runs, and how far it is.")
 @workspace_option
 @json_option
 def status(workspace: Workspace, as_json: bool) -> None:

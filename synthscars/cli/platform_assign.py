@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="Give the images out to annotators.")
 @workspace_option
 @click.option(
     "--rater", "raters", multiple=True, metavar="EMAIL", help="Only to these; by default all annotators."
@@ -129,7 +129,7 @@ def assign(
     finish(problems)
 
 
-@click.command()
+@click.command(short_help="Bring an IMAGE back to those who answered it.")
 @click.argument("image")
 @click.option(
     "--rater", "raters", multiple=True, metavar="EMAIL", help="By default everybody who has the image."

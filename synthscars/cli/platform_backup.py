@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from synthscars.workspace import Workspace
 
 
-@click.command()
+@click.command(short_help="Write the whole platform into one file.")
 @workspace_option
 @click.option(
     "--output",
@@ -42,7 +42,7 @@ def backup(workspace: Workspace, target: Path | None, as_json: bool) -> None:
         output().print(f"{made.file}: {made.members} files, {made.size:,} bytes", markup=False)
 
 
-@click.command()
+@click.command(short_help="Put a backup in the platform's place.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @workspace_option
 @click.option("--force", is_flag=True, help="Also where there is a platform; the old folder is kept aside.")

@@ -66,7 +66,7 @@ def _line(rater: RaterGold, names: dict[str, str]) -> str:
     )
 
 
-@click.command()
+@click.command(short_help="Tell which answers were edited or deleted.")
 @click.option(
     "--since", type=click.IntRange(min=1), help="Number of the older export; by default the one before."
 )

@@ -156,7 +156,7 @@ def remove(workspace: Workspace, email: str, as_json: bool) -> None:
         output().print(f"{member.email} ({member.role}) cannot come in any more; answers stay", markup=False)
 
 
-@users.command()
+@users.command(short_help="Make a link by which somebody makes their account.")
 @workspace_option
 @click.argument("email")
 @_role_option

@@ -70,7 +70,7 @@ def review(workspace: Workspace, records: Path | None, dry_run: bool, as_json: b
     finish(problems)
 
 
-@click.command()
+@click.command(short_help="Put a model's predictions into the tasks.")
 @click.argument("predictions", type=_FILE)
 @workspace_option
 @click.option("--model-version", default="", help="Name of the model; by default the one in the file.")
@@ -165,7 +165,7 @@ def preannotate(
     finish(problems)
 
 
-@click.command()
+@click.command(short_help="Write the guideline with its examples.")
 @click.option(
     "--output", "target", type=_TARGET, required=True, help="A file that ends with .html, .pdf or .md."
 )

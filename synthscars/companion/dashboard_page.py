@@ -163,9 +163,16 @@ def _pulled(found: Dashboard) -> str:
         lines.append(f'<p class="soft">Label Studio told of a change at {_time(found.hint_at)}.</p>')
     if found.pulls.running:
         lines.append('<p class="soft">A pull is running.</p>')
-    if found.pulls.failures:
-        times = f"{found.pulls.failures} time{'s' * (found.pulls.failures != 1)} in a row"
-        lines.append(f'<p class="bad">Pulling failed {times}: {html_text(found.pulls.error)}</p>')
+    if found.pulls.failures == 1:
+        # Often another command was at work.
+        lines.append(
+            f'<p class="soft">The last pull did not work and comes again: {html_text(found.pulls.error)}</p>'
+        )
+    elif found.pulls.failures:
+        lines.append(
+            f'<p class="bad">Pulling failed {found.pulls.failures} times in a row: '
+            f"{html_text(found.pulls.error)}</p>"
+        )
     if not found.pulls.every_minutes:
         lines.append('<p class="soft">Pulls on their own are switched off (reconcile_minutes is 0).</p>')
     if found.unreadable:
