@@ -346,7 +346,8 @@ class _Passage:
     async def _back(self, answer: httpx.Response, content: bytes | None = None) -> Response:
         self._adopt(answer)
         secure = self.request.scope["scheme"] == "https"
-        return await self.guard._upstream.response(answer, secure=secure, content=content)
+        role = self.who.role if self.who is not None else ""
+        return await self.guard._upstream.response(answer, secure=secure, content=content, role=role)
 
     def _adopt(self, answer: httpx.Response) -> None:
         """Label Studio signs the session anew in nearly every answer: the new cookie is the same person's."""

@@ -1,8 +1,11 @@
 // Shows in Label Studio's editor why an answer was refused; by itself it would only say "not saved".
-// The guard puts this script into the pages that draw. It changes nothing of what is sent.
+// And hides what is refused to everybody but managers, so that nobody tries it in vain.
+// The guard puts this script into every page. It changes nothing of what is sent.
 (() => {
   "use strict";
   const MARK = "x-synthscars-refused";
+  const MANAGERS = new Set(["Create", "Create Project", "Invite Members", "Settings", "Import", "Export"]);
+  const { role } = document.currentScript.dataset;
   const original = window.fetch;
 
   window.fetch = async function (...request) {
@@ -53,6 +56,20 @@
     document.body.append(box);
     box.showModal();
     button.focus();
+  }
+
+  function hideWhatIsNotTheirs() {
+    // They have nothing but their texts to be told by.
+    for (const one of document.querySelectorAll("a, button")) {
+      if (MANAGERS.has(one.textContent.trim())) one.style.display = "none";
+    }
+  }
+
+  if (role && role !== "manager") {
+    let planned = 0; // not at every change: drawing changes the page all the time
+    new MutationObserver(() => {
+      planned ||= setTimeout(() => { planned = 0; hideWhatIsNotTheirs(); }, 200);
+    }).observe(document, { childList: true, subtree: true });
   }
 
   // The editor's own warnings leave the keyboard with the page: as above, Enter and Escape are to close them.

@@ -23,7 +23,7 @@ DOWN = (
     "leave it open and submit again in a minute. If this stays so, tell the person who manages the project."
 )
 EDITOR_PATH = "/guard/editor.js"
-EDITOR_SCRIPT = f'<script src="{EDITOR_PATH}"></script>'.encode()
+EDITOR_SCRIPT = f'<script src="{EDITOR_PATH}" data-role="%s"></script>'
 """What shows the guard's messages, in every page: the editor is opened without loading a new one."""
 MOST_REWRITTEN = 64 << 20
 """Bytes of an answer that is read as a whole, because it has to be narrowed."""
@@ -157,11 +157,11 @@ class Upstream:
         return passed
 
     async def response(
-        self, answer: httpx.Response, *, secure: bool, content: bytes | None = None
+        self, answer: httpx.Response, *, secure: bool, content: bytes | None = None, role: str = ""
     ) -> Response:
         """Label Studio's answer, to be passed back; `content` in the place of its body, if given.
 
-        secure: people reach the guard by https, so cookies are for that alone.
+        secure: people reach the guard by https, so cookies are for that alone. role: of who asked, for pages.
         """
         from starlette.background import BackgroundTask
         from starlette.responses import Response, StreamingResponse
@@ -169,7 +169,7 @@ class Upstream:
         if content is None and answer.headers.get("content-type", "").startswith("text/html"):
             # Its pages name its own address, which leads past the guard, or nowhere.
             content = (await read_all(answer)).replace(self.url.encode(), b"")
-            content = content.replace(b"</head>", EDITOR_SCRIPT + b"</head>", 1)
+            content = content.replace(b"</head>", (EDITOR_SCRIPT % role).encode() + b"</head>", 1)
         result: Response
         if content is None:
             result = StreamingResponse(

@@ -53,6 +53,18 @@ def picture_taken(page: Any, name: str) -> None:
         page.screenshot(path=Path(os.environ["SYNTHSCARS_SCREENSHOTS"]) / f"{name}.png")
 
 
+def test_what_only_managers_may_do_is_offered_to_them_alone(team: Team, page: Any) -> None:
+    with running_guard(team.workspace, team.owner.url) as url:
+        for name, offered in (("oto", False), ("max", True)):
+            page.context.clear_cookies()
+            log_in(page, url, team.email(name), team.password(name))
+            page.goto(f"{url}/projects/{team.projects['oto']}/data")
+            page.get_by_text("Label All Tasks").first.wait_for()
+            page.wait_for_timeout(1500)
+            for text in ("Settings", "Import", "Export"):
+                assert page.get_by_text(text, exact=True).first.is_visible() is offered, (name, text)
+
+
 def test_an_unfinished_answer_is_refused_with_a_message_mended_and_submitted(team: Team, page: Any) -> None:
     failed: list[str] = []
     page.on(

@@ -30,7 +30,7 @@ def test_every_route_answers_each_role_as_the_page_says(
 ) -> None:
     workspace, images = served
     with ExitStack() as stack:
-        team = stack.enter_context(team_at_work(workspace, images))
+        team = stack.enter_context(team_at_work(workspace, images, "table.example.org"))
         url = stack.enter_context(running_guard(workspace, team.owner.url))
         visitor = httpx.Client(base_url=url, headers={"Origin": url}, trust_env=False, timeout=60)
         sessions = {"": stack.enter_context(closing(visitor))}

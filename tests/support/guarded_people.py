@@ -42,14 +42,19 @@ class Team(msgspec.Struct):
 
 
 @contextmanager
-def team_at_work(workspace: Workspace, images: list[ImageRecord]) -> Iterator[Team]:
-    """Make the accounts and queues; the queues and everything that was made beside them are removed."""
+def team_at_work(
+    workspace: Workspace, images: list[ImageRecord], domain: str = "guard.example.org"
+) -> Iterator[Team]:
+    """Make the accounts and queues; the queues and everything that was made beside them are removed.
+
+    domain: of their addresses; another one for a test after which their tokens are not what they were.
+    """
     owner = connect(workspace)
     ensure_project(owner, workspace)
     before = {project["id"] for project in owner.pages("/api/projects/", page_size=100)}
-    people = {name: add_person(workspace, owner, f"{name}@guard.example.org") for name in ROLES}
+    people = {name: add_person(workspace, owner, f"{name}@{domain}") for name in ROLES}
     for name, role in ROLES.items():
-        set_role(workspace, f"{name}@guard.example.org", role, people[name].id)
+        set_role(workspace, f"{name}@{domain}", role, people[name].id)
     projects, tasks = {}, {}
     for name in ("nia", "oto"):
         projects[name] = make_queue(owner, workspace, name)
