@@ -49,6 +49,8 @@ def shape_of(item: Mapping[str, Any]) -> str:
         return ""
     if named.removesuffix("labels") in SHAPES:
         return named.removesuffix("labels")
+    if named == "magicwand":
+        return "brush"  # the tool has a type of its own, and paints a mask as the brush does
     value = item.get("value")
     if named != "labels" or not isinstance(value, dict):
         return ""

@@ -206,7 +206,8 @@ def _region_items(artifact: Artifact, region_id: str, shape: Json) -> Iterator[J
     field = kind if kind.endswith("labels") else "labels"
     yield {**shape, "id": region_id, "value": {**shape["value"], **({field: [label]} if label else {})}}
     if label and field != kind:
-        yield {**shape, "id": region_id, "type": field, "value": {**shape["value"], field: [label]}}
+        value = {**shape["value"], field: [label]}
+        yield {**shape, "id": region_id, "from_name": CATEGORY, "type": field, "value": value}
     # Every answer repeats the shape, as the page writes it, except for masks, which may be large.
     repeated = {key: part for key, part in shape["value"].items() if key not in ("rle", "imageDataURL")}
     size = {key: shape[key] for key in _SIZE if key in shape}

@@ -204,6 +204,8 @@ def test_the_shape_of_an_item_is_told_by_its_type_and_of_mere_labels_by_their_va
     ]
     assert shape_of(item("labels", x=1, y=1, width=5, height=5, labels=["x"])) == "rectangle"
     assert shape_of(item("labels", labels=["x"])) == ""
+    # The editor's magic wand paints a mask.
+    assert shape_of(item("magicwand", rle=[])) == "brush"
 
 
 # In records
