@@ -147,7 +147,8 @@ class Person:
 
         Returns where that was.
         """
-        box = self.page.locator(".konvajs-content").first.bounding_box()
+        # Of the picture, which is a little larger or smaller than the frame that it is shown in.
+        box = self.page.locator("img[alt=image]").bounding_box()
         at = round(box["x"] + x * box["width"]), round(box["y"] + y * box["height"])
         self.page.mouse.click(*at)
         self.page.wait_for_timeout(_PAUSE)
@@ -213,8 +214,8 @@ class Person:
         self.key("Escape")
 
     def _write(self, field: str, text: str) -> None:
-        """Type into the field that is empty yet, and end it; only such a one has its hint."""
-        self.page.get_by_placeholder(field).first.click()
+        """Type into the newest region's field, and end it; only one that is empty has its hint."""
+        self.page.get_by_placeholder(field).last.click()
         self._type(text)
         self.key("Enter")
 

@@ -192,7 +192,7 @@ def compose(
         pulls=pulls,
         hint_at=hint_at,
         images=len(facts.images),
-        answered=len({answer.image_id for answer in answers}),
+        answered=_answered_images(facts, answers),
         answers=len(answers),
         fresh=len(fresh),
         disputed=facts.disputed,
@@ -264,6 +264,12 @@ def _fresh(facts: Facts, submissions: Iterable[Submission]) -> Iterable[Answer]:
         if not one.refused and one.at > facts.at - PULL_SECONDS and (image, rater) not in known:
             known.add((image, rater))
             yield Answer(image, rater, "submitted", one.at)
+
+
+def _answered_images(facts: Facts, answers: Iterable[Answer]) -> int:
+    # The newest tasks, a review's for instance, may be of images that are counted already.
+    images = {answer.image_id for answer in answers}
+    return len(images & facts.images.keys()) if facts.images else len(images)
 
 
 def _progress(

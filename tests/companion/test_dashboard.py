@@ -97,6 +97,14 @@ def test_answers_since_the_pull_are_counted_once_and_refused_ones_are_not() -> N
     assert [(one.name, one.task, one.kept) for one in found.refusals] == [("ada@example.org", 2, "draft 4")]
 
 
+def test_answers_to_tasks_that_are_newer_than_the_pull_are_no_more_images_than_there_are() -> None:
+    facts = Facts(at=NOW - 600, images={"a": "a.png"}, tasks={1: "a"}, answers=(answer("a", 2),))
+    reviewed = Submission(NOW - 60, 4, "pia@example.org", 7, 9)  # a task that a review made since
+    found = composed(facts, Audited((reviewed,)))
+    assert (found.images, found.answered, found.answers) == (1, 1, 2)
+    assert composed(Facts(), Audited((reviewed,))).answered == 1
+
+
 def test_disagreement_is_the_share_of_others_who_did_not_draw_a_region() -> None:
     data = noise_png(1)
     one = by_raters(sample_record(1, data), 1)  # all three drew the region
