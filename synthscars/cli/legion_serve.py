@@ -14,7 +14,7 @@ from synthscars.cli.legion_model import batch_size_option, checkpoint_argument, 
 
 SERVE_TOKEN = "SYNTHSCARS_SERVE_TOKEN"
 LABEL_STUDIO_TOKEN = "SYNTHSCARS_LABEL_STUDIO_TOKEN"
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1", "127.83.83.83")
 
 
 @click.command(short_help="Serve pre-annotations to Label Studio.")

@@ -76,8 +76,14 @@ def webhook_handler(
     return webhook
 
 
+_MODEL_PATH = "/companion/ml/"
+
+
 class HooksAlone:
-    """An ASGI application around another: where Label Studio may be sent to, it answers webhooks alone."""
+    """An ASGI application around another: where Label Studio may be sent to, only what is for it is answered.
+
+    That is webhooks and the routes of the model, both of which ask for a secret.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -85,7 +91,10 @@ class HooksAlone:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on, or answer 404."""
         here = scope.get("server") or ("", None)
-        if here[0] == HOOK_HOST and scope.get("path") != HOOK_PATH:
-            await JSONResponse({"error": "there is nothing here but webhooks"}, 404)(scope, receive, send)
+        path = str(scope.get("path"))
+        if here[0] == HOOK_HOST and path != HOOK_PATH and not path.startswith(_MODEL_PATH):
+            await JSONResponse({"error": "nothing is here for anybody but Label Studio"}, 404)(
+                scope, receive, send
+            )
             return
         await self._app(scope, receive, send)

@@ -36,6 +36,7 @@ def variables() -> dict[str, str]:
         "SSRF_PROTECTION_ENABLED": "true",
         "USE_DEFAULT_BANNED_SUBNETS": "false",
         "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(banned()),
-        # Models run on this machine, or on one beside it: a manager connects them.
+        # Models run on this machine: a manager connects them, at the same address, since the webhook that
+        # Label Studio makes for each is checked in any case.
         "ML_BLOCK_LOCAL_IP": "false",
     }

@@ -82,10 +82,8 @@ def test_answers_alone_hurry_a_pull(workspace: Workspace) -> None:
         assert pulls._hinted.is_set()
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/companion/health", "/companion/metrics", "/companion/ml/health", f"{HOOK_PATH}/", "/api"]
-)
-def test_where_label_studio_may_be_sent_there_are_webhooks_alone(workspace: Workspace, path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/companion/health", "/companion/metrics", f"{HOOK_PATH}/", "/api"])
+def test_where_label_studio_may_be_sent_there_is_nothing_for_others(workspace: Workspace, path: str) -> None:
     companion = companion_of()
     with client_of(workspace, companion) as client:
         there = f"http://{HOOK_HOST}:8080"
@@ -94,6 +92,7 @@ def test_where_label_studio_may_be_sent_there_are_webhooks_alone(workspace: Work
         secret = {HOOK_HEADER: companion.hook_secret}
         hint = client.post(f"{there}{HOOK_PATH}", json={"action": "ANNOTATION_CREATED"}, headers=secret)
         assert hint.status_code == 200
+        assert client.get(f"{there}/companion/ml/health").status_code == 503  # no model is set
 
 
 def test_nothing_but_that_address_is_taken_from_what_is_banned() -> None:

@@ -98,7 +98,9 @@ def test_what_a_person_draws_and_types_in_the_browser_is_pulled(
     ]
     # A click hits whole pixels of the screen.
     assert artifact.polygons[0] == pytest.approx(expected, abs=2 * found.width / picture["width"])
-    assert not [problem for problem in problems if problem.image == record.image_id]
+    # Other tests on this server take their answers to the image away.
+    others = ("answer.deleted", "answer.edited")
+    assert not [each for each in problems if each.image == record.image_id and each.code not in others]
 
 
 def test_what_brush_and_magic_wand_cover_becomes_outlines(

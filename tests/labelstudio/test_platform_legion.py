@@ -15,6 +15,7 @@ from saturated import EXPLANATION, PHRASE, SaturatedBlob
 
 from synthscars.converters.labelstudio import read, task_data
 from synthscars.labelstudio.client import Client, connect
+from synthscars.labelstudio.companion_file import HOOK_HOST
 from synthscars.labelstudio.credentials import load_credentials
 from synthscars.labelstudio.interface import label_config
 from synthscars.labelstudio.project import Project, ensure_project
@@ -41,11 +42,11 @@ def serving(images: list[FindImage]) -> Iterator[str]:
     uvicorn = pytest.importorskip("uvicorn")
     app = create_app(SaturatedBlob(), images, token=TOKEN)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    with listen("127.0.0.1", 0) as at:
+    with listen(HOOK_HOST, 0) as at:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [at]})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{at.getsockname()[1]}"
+            yield f"http://{HOOK_HOST}:{at.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(30)

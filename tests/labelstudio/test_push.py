@@ -63,6 +63,7 @@ def test_the_workspace_is_held_while_the_project_is_made(
         refused.append(caught.value)
 
     monkeypatch.setattr(project_module, "ensure_project", ensure_project)
+    monkeypatch.setattr(project_module, "refresh_webhooks", lambda *_: None)
     result = CliRunner().invoke(main, ["platform", "up", "-w", str(workspace.root)])
     assert result.exit_code == 0, result.output
     assert len(refused) == 1
