@@ -11,15 +11,21 @@ import click
 from synthscars.cli import legion_model
 from synthscars.cli.common import console, open_workspace
 from synthscars.cli.legion_model import batch_size_option, checkpoint_argument, device_option
+from synthscars.labelstudio.companion_file import HOOK_HOST
 
 SERVE_TOKEN = "SYNTHSCARS_SERVE_TOKEN"
 LABEL_STUDIO_TOKEN = "SYNTHSCARS_LABEL_STUDIO_TOKEN"
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1", "127.83.83.83")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1", HOOK_HOST)
 
 
 @click.command(short_help="Serve pre-annotations to Label Studio.")
 @checkpoint_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help=f"The address to listen at. Of this machine, the Label Studio of `platform up` fetches from {HOOK_HOST} alone.",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free one."
 )

@@ -21,7 +21,7 @@ from synthscars.companion.bodies import Refused, read_object, same_secret
 from synthscars.companion.dashboard import dashboard_routes
 from synthscars.companion.guard import Guard, create_guard
 from synthscars.companion.guard_forwarding import no_cookies
-from synthscars.companion.hints import Hints, HooksAlone, webhook_handler
+from synthscars.companion.hints import ForLabelStudioAlone, Hints, webhook_handler
 from synthscars.companion.identity import Identify
 from synthscars.companion.images import image_handler
 from synthscars.companion.measures import CONTENT_TYPE, Measures
@@ -106,7 +106,7 @@ def create_app(
             Middleware(Observed, measures=measures, presence=presence, identify=who),
             # A web page that gives our address a name of its own must not get in with it.
             Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(companion), www_redirect=False),
-            Middleware(HooksAlone),
+            Middleware(ForLabelStudioAlone),
         ],
         exception_handlers={500: _failed},
     )

@@ -79,7 +79,7 @@ def webhook_handler(
 _MODEL_PATH = "/companion/ml/"
 
 
-class HooksAlone:
+class ForLabelStudioAlone:
     """An ASGI application around another: where Label Studio may be sent to, only what is for it is answered.
 
     That is webhooks and the routes of the model, both of which ask for a secret.

@@ -131,7 +131,7 @@ def test_webhooks_do_not_go_into_this_machine(team: Team, manager: httpx.Client,
         assert made.status_code in REFUSED, (address, made.text)
     manager.patch(f"/api/projects/{project}/", json={"description": "x"}).raise_for_status()
     assert secret.asked == []
-    # The one exception, where the companion takes webhooks alone.
+    # The one exception, where the companion takes webhooks and asks its model.
     body = {"url": f"http://{HOOK_HOST}:{secret.port}{HOOK_PATH}", "project": project}
     made = manager.post("/api/webhooks/", json={**body, "send_for_all_actions": True})
     assert made.status_code == 201
@@ -188,7 +188,9 @@ def test_pictures_of_tasks_are_not_fetched_from_this_machine(
         manager.delete(f"/api/tasks/{number}/").raise_for_status()
 
 
-def test_models_may_run_on_this_machine(team: Team, manager: httpx.Client, secret: Secret) -> None:
+def test_a_model_on_this_machine_is_asked_for_its_health_and_no_more(
+    team: Team, manager: httpx.Client, secret: Secret
+) -> None:
     """As the how-to tells managers; annotators see nothing of it."""
     body = {"project": team.projects["oto"], "url": f"http://127.0.0.1:{secret.port}", "title": "x"}
     made = manager.post("/api/ml/", json=body)
