@@ -24,7 +24,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1", HOOK_HOST)
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help=f"The address to listen at. Of this machine, the Label Studio of `platform up` fetches from {HOOK_HOST} alone.",
+    help=f"The address to listen at; for the Label Studio of `platform up`: {HOOK_HOST}.",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0: any free one."
