@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -67,9 +65,11 @@ def serve(
     """
     import os
 
-    from synthscars.legion.serving import create_app, listen, run
+    from synthscars.legion.serving import create_app, run
     from synthscars.legion.task_images import FindImage, FromLabelStudio, from_workspace
     from synthscars.problems import UsageError
+    from synthscars.services.logs import log_to_stderr
+    from synthscars.services.sockets import listen
 
     images: list[FindImage] = []
     if workspace is not None:
@@ -98,35 +98,10 @@ def serve(
             batch_size=batch_size,
             hosts=_LOOPBACK if loopback and not token else None,
         )
-        _log_to_stderr()
+        log_to_stderr()
         shown = f"[{host}]" if ":" in host else host
         screen = console()
         screen.print(f"{predictor.name} at http://{shown}:{at.getsockname()[1]}", markup=False)
         if not loopback and not token:
             screen.print(f"anybody who reaches {host} can use it: set {SERVE_TOKEN} to ask for a token")
         run(app, at)
-
-
-def _log_to_stderr() -> None:
-    """One line of JSON for each thing that the service says; of its libraries, only what went wrong."""
-    import logging
-
-    import msgspec
-
-    class Lines(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            said = record.getMessage()
-            try:
-                fields = msgspec.json.decode(said, type=dict[str, Any])
-            except msgspec.DecodeError:
-                fields = {"event": "log", "logger": record.name, "message": said}
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-            return msgspec.json.encode({"time": stamp, "level": record.levelname, **fields}).decode()
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(Lines())
-    for name, level in (("synthscars.legion.serving", logging.INFO), ("uvicorn.error", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.addHandler(handler)
-        logger.propagate = False

@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from synthscars.companion.logs import log, log_to_stderr
 from synthscars.labelstudio.companion_file import HOOK_HOST, read_companion
 from synthscars.labelstudio.server import require
 from synthscars.problems import PlatformError, SynthScarsError
+from synthscars.services.logs import log, log_to_stderr
+from synthscars.services.sockets import listen
 from synthscars.workspace import Workspace
 
 _GRACE = 15
@@ -37,7 +38,6 @@ def _serve(workspace: Workspace) -> None:
     import uvicorn
 
     from synthscars.companion.app import create_app
-    from synthscars.legion.serving import listen
 
     companion = read_companion(workspace.platform_dir)
     if companion is None:

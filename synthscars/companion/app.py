@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 import synthscars
-from synthscars.companion.bodies import Refused, read_object, same_secret
 from synthscars.companion.dashboard import dashboard_routes
 from synthscars.companion.guard import Guard, create_guard
 from synthscars.companion.guard_forwarding import no_cookies
@@ -32,6 +31,7 @@ from synthscars.companion.presence import Observed, Presence
 from synthscars.companion.reconcile import Reconciler
 from synthscars.companion.signing import VARIANTS, signed_path
 from synthscars.labelstudio.companion_file import HOOK_HOST, HOOK_PATH, LOOPBACK, Companion
+from synthscars.services.bodies import Refused, read_object, same_secret
 from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:

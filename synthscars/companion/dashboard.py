@@ -19,11 +19,11 @@ from synthscars.companion.dashboard_reading import Reader
 from synthscars.companion.guard_refusals import LOG_IN, RefusedError, refusal_response
 from synthscars.companion.hints import Hints
 from synthscars.companion.identity import Identify
-from synthscars.companion.logs import log
 from synthscars.companion.presence import Presence
 from synthscars.companion.reconcile import Reconciler
 from synthscars.labelstudio.companion_file import Companion
 from synthscars.problems import SynthScarsError
+from synthscars.services.logs import log
 from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from synthscars.companion.bodies import Refused, read_object, same_secret
-from synthscars.companion.logs import log
 from synthscars.companion.measures import Measures
 from synthscars.labelstudio.companion_file import HOOK_HEADER, HOOK_HOST, HOOK_PATH
 from synthscars.labelstudio.webhooks import ACTIONS as ANSWERED
+from synthscars.services.bodies import Refused, read_object, same_secret
+from synthscars.services.logs import log
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_HINTS = 1000
+_MAX_BODY = 2**20
+"""Bytes of a webhook: Label Studio sends tasks and annotations along."""
 ACTIONS = (
     *("TASKS_CREATED", "TASKS_DELETED", "PROJECT_CREATED", "PROJECT_UPDATED", "PROJECT_DELETED"),
     *ANSWERED,
@@ -60,7 +62,7 @@ def webhook_handler(
             log("webhook_refused")
             return JSONResponse({"error": f"the header {HOOK_HEADER} is missing or wrong"}, 401)
         try:
-            body = await read_object(request)
+            body = await read_object(request, _MAX_BODY)
         except Refused as error:
             return error.response
         action = body.get("action")

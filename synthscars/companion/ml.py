@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from synthscars.companion.logs import log
 from synthscars.problems import SynthScarsError
+from synthscars.services.logs import log
 from synthscars.workspace import Workspace
 
 if TYPE_CHECKING:

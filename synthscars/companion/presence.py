@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from synthscars.companion.identity import Identify
-from synthscars.companion.logs import log
 from synthscars.companion.measures import Measures
+from synthscars.services.logs import log
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

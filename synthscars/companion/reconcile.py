@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from synthscars.companion.logs import log
 from synthscars.companion.measures import Measures
+from synthscars.services.logs import log
 from synthscars.workspace import Workspace
 
 MOST_SECONDS = 3600.0

@@ -14,7 +14,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-import logging
 import re
 import socket
 import time
@@ -22,14 +21,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from synthscars.converters.labelstudio_tasks import CATEGORY
 from synthscars.legion.label_studio import Answer, to_answer
 from synthscars.legion.running import Known, Loaded, Predicts, load_item, predict_loaded
 from synthscars.legion.task_images import FindImage, image_of
 from synthscars.predictions import Prediction
-from synthscars.problems import PlatformError, Problem, SynthScarsError
+from synthscars.problems import Problem, SynthScarsError
+from synthscars.services.bodies import Refused, read_object
+from synthscars.services.logs import log
 from synthscars.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
@@ -55,8 +54,6 @@ _CONTROL = re.compile(rf"""\bname\s*=\s*["']{CATEGORY}["']""")
 
 Json = dict[str, Any]
 _Handler = Callable[["Request"], Awaitable["Response"]]
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -94,15 +91,6 @@ def create_app(
     )
 
 
-class _Refused(Exception):  # noqa: N818
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-
-
 def _guarded(handler: _Handler, token: str | None) -> _Handler:
     """The handler behind the check of the token, with its errors as JSON."""
     from starlette.responses import JSONResponse
@@ -111,14 +99,14 @@ def _guarded(handler: _Handler, token: str | None) -> _Handler:
         try:
             if token and not _is_allowed(request.headers.get("authorization", ""), token):
                 challenge = {"WWW-Authenticate": 'Basic realm="synthscars"'}
-                raise _Refused(401, "the token is missing or wrong", challenge)
+                raise Refused(401, "the token is missing or wrong", challenge)
             return await handler(request)
-        except _Refused as error:
-            _log("refused", path=request.url.path, status=error.status, why=str(error))
-            return JSONResponse({"error": str(error)}, status_code=error.status, headers=error.headers)
+        except Refused as error:
+            log("refused", path=request.url.path, status=error.status, why=str(error))
+            return error.response
         except Exception as error:
             # Only its kind: the message may hold anything that was sent.
-            _log("failed", path=request.url.path, error=type(error).__name__)
+            log("failed", path=request.url.path, error=type(error).__name__)
             return JSONResponse({"error": "it failed; see the log"}, status_code=500)
 
     return guarded
@@ -135,26 +123,6 @@ def _is_allowed(authorization: str, token: str) -> bool:
     elif scheme.lower() != "bearer":
         given = b""
     return hmac.compare_digest(given, token.encode())
-
-
-async def _body(request: Request) -> Json:
-    """The JSON object of a request. Raises `_Refused` if it is none, or too large."""
-    # A web page may send anything else to any address without asking first.
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise _Refused(415, "send application/json")
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY:
-            raise _Refused(413, f"the request has more than {MAX_BODY:,} bytes: send fewer tasks at a time")
-    try:
-        body = msgspec.json.decode(bytes(data))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _Refused(400, "the request is not JSON") from None
-    if not isinstance(body, dict):
-        raise _Refused(400, "the request is not a JSON object")
-    return body
 
 
 class _Service:
@@ -180,36 +148,36 @@ class _Service:
         """Label Studio introduces a project; all that is taken of it is whether the interface is ours."""
         from starlette.responses import JSONResponse
 
-        body = await _body(request)
+        body = await read_object(request, MAX_BODY)
         schema = body.get("schema")
         if isinstance(schema, str) and schema.strip() and not _CONTROL.search(schema):
-            raise _Refused(
+            raise Refused(
                 400,
                 f"the project's labelling interface has no control named {CATEGORY!r}: use the one that "
                 "`synthscars platform push` gives a project",
             )
-        _log("setup", project=str(body.get("project"))[:80])
+        log("setup", project=str(body.get("project"))[:80])
         return JSONResponse({"model_version": self._predictor.name})
 
     async def webhook(self, request: Request) -> Response:
         """An event: a hint that something changed, of which nothing here depends."""
         from starlette.responses import JSONResponse
 
-        body = await _body(request)
-        _log("webhook", action=str(body.get("action"))[:80])
+        body = await read_object(request, MAX_BODY)
+        log("webhook", action=str(body.get("action"))[:80])
         return JSONResponse({"status": "accepted"})
 
     async def predict(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
 
-        body = await _body(request)
+        body = await read_object(request, MAX_BODY)
         tasks = body.get("tasks")
         if not isinstance(tasks, list):
-            raise _Refused(400, "the request has no list of tasks")
+            raise Refused(400, "the request has no list of tasks")
         if len(tasks) > MAX_TASKS:
-            raise _Refused(413, f"{len(tasks)} tasks: send at most {MAX_TASKS} at a time")
+            raise Refused(413, f"{len(tasks)} tasks: send at most {MAX_TASKS} at a time")
         if self._requests >= MAX_REQUESTS:
-            raise _Refused(503, "too many requests are waiting: come again", {"Retry-After": "10"})
+            raise Refused(503, "too many requests are waiting: come again", {"Retry-After": "10"})
         self._requests += 1
         start = time.monotonic()
         try:
@@ -218,7 +186,7 @@ class _Service:
             self._requests -= 1
         failed = sum(1 for result in results if isinstance(result, list))
         seconds = round(time.monotonic() - start, 3)
-        _log("predict", tasks=len(tasks), failed=failed, answered=len(results), seconds=seconds)
+        log("predict", tasks=len(tasks), failed=failed, answered=len(results), seconds=seconds)
         return JSONResponse({"results": results})
 
     async def _results(self, request: Request, tasks: list[Any]) -> list[Json | list[Json]]:
@@ -253,13 +221,13 @@ class _Service:
         for task, one in zip(tasks, loaded, strict=True):
             answer = self._answer(next(outcomes) if isinstance(one, Loaded) else one)
             if isinstance(answer, str):
-                _log("task.failed", task=_number(task), why=answer)
+                log("task.failed", task=_number(task), why=answer)
                 # No prediction at all. An empty one would say that there is nothing to see, and Label Studio
                 # would never ask again.
                 results.append([])
             else:
                 if answer.left_out:
-                    _log("task.regions_left_out", task=_number(task), without_outline=answer.left_out)
+                    log("task.regions_left_out", task=_number(task), without_outline=answer.left_out)
                 version = self._predictor.name
                 results.append({"result": answer.result, "score": answer.score, "model_version": version})
         return results
@@ -283,26 +251,6 @@ class _Service:
 def _number(task: Any) -> int | None:
     number = task.get("id") if isinstance(task, dict) else None
     return number if isinstance(number, int) else None
-
-
-def _log(event: str, **fields: Any) -> None:
-    """One line of JSON. Never anything of a request's headers, nor of its body but what is named here."""
-    logger.info(msgspec.json.encode({"event": event, **fields}).decode())
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket at an address, which nobody else has. Raises `PlatformError` if that cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host, port))
-    except OSError as error:
-        found.close()
-        raise PlatformError(
-            f"{host}, port {port}: {error.strerror or error}", fix="choose another one with --port or --host"
-        ) from error
-    return found
 
 
 def run(app: Starlette, at: socket.socket) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from companion_client import BASE, client_of, companion_of
 
-from synthscars.companion.logs import JsonLines
 from synthscars.companion.signing import signed_path
 from synthscars.labelstudio.companion_file import Companion
+from synthscars.services.logs import JsonLines
 from synthscars.workspace import Workspace
 
 pytest.importorskip("starlette")

@@ -19,10 +19,11 @@ from synthscars.labelstudio.companion_file import HOOK_HOST
 from synthscars.labelstudio.credentials import load_credentials
 from synthscars.labelstudio.interface import label_config
 from synthscars.labelstudio.project import Project, ensure_project
-from synthscars.legion.serving import create_app, listen
+from synthscars.legion.serving import create_app
 from synthscars.legion.task_images import FindImage, FromLabelStudio, from_workspace
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
+from synthscars.services.sockets import listen
 from synthscars.taxonomy import load_taxonomy
 from synthscars.workspace import Workspace
 

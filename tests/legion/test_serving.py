@@ -24,11 +24,12 @@ from saturated import EXPLANATION, PHRASE, SaturatedBlob
 
 from synthscars.images import sha256
 from synthscars.legion import task_images
-from synthscars.legion.serving import MAX_TASKS, create_app, listen
+from synthscars.legion.serving import MAX_TASKS, create_app
 from synthscars.legion.task_images import FromLabelStudio, from_workspace
 from synthscars.predictions import Prediction
 from synthscars.problems import FormatError, UsageError
 from synthscars.records import ImageRecord
+from synthscars.services.sockets import listen
 from synthscars.workspace import Workspace
 
 testclient = pytest.importorskip("starlette.testclient")
@@ -462,7 +463,7 @@ class TestImagesFromLabelStudio:
 
     def results(self, handler: Any, model: SaturatedBlob) -> tuple[list[Any], str]:
         """What the service makes of a task with an address, and what it says in its log."""
-        logger, said = logging.getLogger("synthscars.legion.serving"), []
+        logger, said = logging.getLogger("synthscars.services"), []
         handled = logging.Handler()
         handled.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
         logger.addHandler(handled)

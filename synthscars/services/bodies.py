@@ -1,4 +1,4 @@
-"""Reading what is sent to the companion itself, in bounded memory."""
+"""Reading what is sent to a service, in bounded memory, and refusing it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import JSONResponse, Response
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-MAX_HINT = 2**20
-"""Bytes of a webhook: Label Studio sends tasks and annotations along."""
+    from starlette.responses import Response
 
 
 class Refused(Exception):  # noqa: N818
-    """A request that is answered with an error; `response` is that answer."""
+    """A request that is answered with an error; `status` and `response` are that answer's."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        from starlette.responses import JSONResponse
+
         super().__init__(message)
-        self.response: Response = JSONResponse({"error": message}, status)
+        self.status = status
+        self.response: Response = JSONResponse({"error": message}, status, headers)
 
 
-async def read_object(request: Request, most: int = MAX_HINT) -> dict[str, Any]:
+async def read_object(request: Request, most: int) -> dict[str, Any]:
     """The JSON object of a request. Raises `Refused` if it is none, or has more than `most` bytes."""
     # A web page may send anything else to any address without asking first.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""The companion's log: a line of JSON for each thing it says, without secrets.
+"""The log of a service: a line of JSON for each thing it says, without secrets.
 
 Of a request only the method, the path and the status are ever named: queries hold signatures and invitations,
 headers hold cookies and tokens.
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-logger = logging.getLogger("synthscars.companion")
+logger = logging.getLogger("synthscars.services")
 
 
 def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
