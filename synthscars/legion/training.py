@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from synthscars.legion.detection import train_detection
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.paper import add_adapters, assemble, merge_adapters
 from synthscars.legion.processing_legion import LegionProcessor
+from synthscars.legion.resolution import enlarged
 from synthscars.legion.settings import TrainingSettings
 from synthscars.legion.tokenizer import train_tokenizer
 from synthscars.legion.trainer import LOG, Advance, Run, train_stage
@@ -94,7 +94,7 @@ def _train(
         model = LegionForArtifactAnalysis(config)
         fresh_weights(model, settings.seed)
         model.scaffold = Scaffold(config)
-    examples, plain = _examples(release, revision, processor.canvas, work, settings)
+    examples = _examples(release, revision, processor.canvas, work, settings, augment=True)
     validation = _validation(release, revision, processor.canvas, work, settings)
     for stage, epochs in settings.stages().items():
         if epochs and not (from_checkpoints and stage != "language"):
@@ -104,6 +104,9 @@ def _train(
         merge_adapters(model)
     else:
         del model.scaffold
+        model = enlarged(model)
+        processor = LegionProcessor.for_config(model.config, processor.tokenizer)
+    plain = _examples(release, revision, processor.canvas, work, settings, augment=False)
     train_detection(model, processor, plain, settings, target / LOG)
     _save(model, processor, target)
     return target
@@ -138,17 +141,14 @@ def _begin(
 
 
 def _examples(
-    release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings
-) -> tuple[Examples | ExampleStream, Examples | ExampleStream]:
-    """What is trained on: augmented, and as it is."""
+    release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings, *, augment: bool
+) -> Examples | ExampleStream:
+    """What is trained on."""
     if settings.streaming:
-        stream = partial(stream_examples, release, canvas, revision=revision, seed=settings.seed)
-        return stream(augment=True), stream(augment=False)
-    larger, rows = (_rows(release, revision, side, work, settings) for side in (uncropped(canvas), canvas))
+        return stream_examples(release, canvas, revision=revision, seed=settings.seed, augment=augment)
+    rows = _rows(release, revision, uncropped(canvas) if augment else canvas, work, settings)
     labels = shuffled(len(rows), settings.seed) if settings.shuffle_labels else None
-    return Examples(larger, seed=settings.seed, canvas=canvas, labels_of=labels), Examples(
-        rows, labels_of=labels
-    )
+    return Examples(rows, seed=settings.seed if augment else None, canvas=canvas, labels_of=labels)
 
 
 def _rows(release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings) -> Any:

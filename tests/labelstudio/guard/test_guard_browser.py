@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import needs_browser
 from guard_server import running_guard
-from guarded_people import Team, team_at_work
+from guarded_people import Team
 
 from synthscars.labelstudio.invites import create_invite, invite_link
-from synthscars.records import ImageRecord
-from synthscars.workspace import Workspace
 
 CORNERS = ((0.2, 0.2), (0.6, 0.25), (0.55, 0.7), (0.25, 0.6))
 
@@ -24,12 +21,6 @@ pytestmark = [
     pytest.mark.slow,
     needs_browser,
 ]
-
-
-@pytest.fixture(scope="module")
-def team(served: tuple[Workspace, list[ImageRecord]]) -> Iterator[Team]:
-    with team_at_work(*served) as made:
-        yield made
 
 
 def log_in(page: Any, url: str, email: str, password: str) -> None:

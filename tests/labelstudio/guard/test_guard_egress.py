@@ -12,29 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
-from guard_server import running_guard
-from guarded_people import Team, drawn, team_at_work
+from guarded_people import Team, drawn
 
 from synthscars.companion.guard import MOST
 from synthscars.labelstudio.companion_file import HOOK_HOST, HOOK_PATH
 from synthscars.labelstudio.egress import DEFAULT
 from synthscars.labelstudio.environment import environment_path
-from synthscars.records import ImageRecord
-from synthscars.workspace import Workspace
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def team(served: tuple[Workspace, list[ImageRecord]]) -> Iterator[Team]:
-    with team_at_work(*served) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def url(team: Team) -> Iterator[str]:
-    with running_guard(team.workspace, team.owner.url) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

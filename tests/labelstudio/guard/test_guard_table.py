@@ -1,6 +1,6 @@
 """Every route tried with every role on a real Label Studio, and compared with the page that tells it.
 
-    SYNTHSCARS_WRITE_ROUTES=1 python -m pytest tests/labelstudio/test_guard_table.py
+    SYNTHSCARS_WRITE_ROUTES=1 python -m pytest tests/labelstudio/guard/test_guard_table.py
 
 writes the page anew.
 """

@@ -1,0 +1,66 @@
+"""A model that looks at larger squares than it has learned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_legion import untrained
+
+from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, Predictor
+from synthscars.legion.data import SMALLEST_CROP
+from synthscars.legion.resolution import enlarged, larger_side
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LegionForArtifactAnalysis:
+    return LegionForArtifactAnalysis.from_pretrained(untrained(tmp_path_factory.mktemp("model")))
+
+
+@pytest.mark.parametrize(("side", "larger"), [(192, 224), (256, 288)])
+def test_things_are_as_large_as_in_the_crops_that_were_learned_from(side: int, larger: int) -> None:
+    assert larger_side(side, 32) == larger
+    # A crop of a mean size fills the smaller square; nearest multiple of the pyramid's largest patch.
+    assert abs(larger * (1 + SMALLEST_CROP) / 2 - side) <= 16 * (1 + SMALLEST_CROP) / 2
+
+
+def test_all_it_has_learned_stays_and_positions_are_resampled(model: LegionForArtifactAnalysis) -> None:
+    larger = enlarged(model)
+    assert (model.config.mask_size, larger.config.mask_size) == (96, 112)
+    assert (model.config.image_tokens, larger.config.image_tokens) == (144, 196)
+    before, after = model.state_dict(), larger.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert all(name.endswith(("pos_embed", "position_embedding.weight")) for name in changed)
+    # The mean position stays what it was, and so does CLS's.
+    name = "llava.model.vision_tower.embeddings.position_embedding.weight"
+    assert torch.equal(before[name][0], after[name][0])
+    assert torch.allclose(before[name][1:].mean(0), after[name][1:].mean(0), atol=0.02)
+
+
+def test_it_is_saved_with_its_size(model: LegionForArtifactAnalysis, tmp_path: Path) -> None:
+    larger = enlarged(model).eval()
+    larger.save_pretrained(tmp_path)
+    again = LegionForArtifactAnalysis.from_pretrained(tmp_path)
+    assert again.config.llava_config.vision_config.image_size == 224
+    pixels = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again.eval().look(pixels)[0], larger.look(pixels)[0])
+    assert larger.look(pixels)[0].shape == (1, 196, 192)
+
+
+def test_a_vision_transformer_s_patches_are_left_alone() -> None:
+    with torch.device("meta"):
+        model = LegionForArtifactAnalysis(LegionConfig.preset("paper"))
+    with pytest.raises(ValueError, match="only a LEGION with a pyramid"):
+        enlarged(model)
+
+
+def test_what_was_trained_looks_at_larger_squares(drawn_release: Path, tmp_path: Path) -> None:
+    from synthscars.legion.settings import TrainingSettings
+    from synthscars.legion.training import train
+
+    settings = TrainingSettings(
+        warmup_epochs=0, epochs=0, detection_epochs=1, vocab_size=300, max_images=2, show=0
+    )
+    predictor = Predictor(train(drawn_release, tmp_path / "model", settings))
+    assert predictor.processor.canvas == 224
