@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from browser import browser
 from platform_images import fill
+from postgres import missing, running_postgres
 
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
@@ -27,6 +28,15 @@ def page() -> Iterator[Any]:
     """A page of a real browser."""
     with browser() as running:
         yield running.new_page(viewport={"width": 1440, "height": 900})
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Path]:
+    """The folder of the socket of a PostgreSQL server."""
+    if why := missing():
+        pytest.skip(why)
+    with running_postgres() as folder:
+        yield folder
 
 
 Served = tuple[Workspace, list[ImageRecord]]
