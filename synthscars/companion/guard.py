@@ -14,16 +14,23 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from synthscars.companion import guard_answers, guard_invite, guard_login
+from synthscars.companion import guard_answers, guard_invite, guard_login, guard_models
 from synthscars.companion.guard_access import Access, read_query
 from synthscars.companion.guard_answers import Answers, Check
 from synthscars.companion.guard_audit import Audit, Entry
-from synthscars.companion.guard_forwarding import DOWN, EDITOR_PATH, Upstream, decoded, read_all, target_of
+from synthscars.companion.guard_forwarding import (
+    DOWN,
+    EDITOR_PATH,
+    Upstream,
+    decoded,
+    editor_script,
+    read_all,
+    target_of,
+)
 from synthscars.companion.guard_identity import (
     SESSION_COOKIE,
     Account,
@@ -140,6 +147,7 @@ class _Passage:
         self.email = ""
         self.kept = ""
         self.upstream_seconds = 0.0
+        self.is_json = False
 
     async def answer(self) -> Response:
         """The answer, whatever happens: a refusal is one too, and is written down like any other."""
@@ -167,7 +175,7 @@ class _Passage:
         if self.path == PAGE:
             return await self._invite()
         if self.path == EDITOR_PATH:
-            return _editor_script()
+            return editor_script()
         self.credential = read_credential(self.request)
         found = match(self.method, self.path)
         if found is not None and found.route.public:
@@ -188,6 +196,10 @@ class _Passage:
 
     async def _managed(self, who: Who) -> Response:
         """For managers: everything, but what they answer in the platform's projects has to be good too."""
+        if guard_models.connects(self.method, self.path):
+            data = await self._json_body()
+            await guard_models.refuse_banned(data)
+            return await self._forward(data, self.query)
         found = match("PATCH" if self.method == "PUT" else self.method, self.path)
         if found is None or found.route.body not in ("answer", "change"):
             answer = await self._send(await self._any_body(), self.query)
@@ -195,10 +207,11 @@ class _Passage:
                 return await self._back(answer)
             return await self._back(answer, await self._seen(who, found, answer))
         self.ids = await self.guard._access.located(found.ids)
-        data = await self._read_body()
         if self.guard._access.is_made_here(self.ids.get("project", 0)):
-            require_json(self.request, data)
+            data = await self._json_body()
             await self._look_at(who, found, data)
+        else:
+            data = await self._read_body()
         return await self._back(await self._answered(who, found, data, self.query))
 
     async def _look_at(self, who: Who, found: Match, data: bytes) -> None:
@@ -234,8 +247,7 @@ class _Passage:
         guard, rule = self.guard, found.route.body
         told = self.method == "GET" and guard._access.is_told(who, found)
         self.ids = await guard._access.check(who, found, self.query, later=told)
-        data = await self._read_body()
-        require_json(self.request, data)
+        data = await self._json_body()
         if rule == "next":
             if self._asked("id") != "next_task":
                 raise RefusedError(403, "Of the actions on tasks only the next task is yours.")
@@ -328,7 +340,7 @@ class _Passage:
                 str(len(data)) if isinstance(data, bytes) else self.request.headers.get("content-length", "0")
             )
             headers.append(("content-length", length))
-        if self.who is not None and self.who.role != "manager" and data:
+        if self.is_json and data:
             # Said plainly, so that nobody reads the same bytes as other letters.
             headers = [(name, value) for name, value in headers if name != "content-type"]
             headers.append(("content-type", "application/json"))
@@ -371,6 +383,13 @@ class _Passage:
             self.sha256 = hashlib.sha256(data).hexdigest()
         return data
 
+    async def _json_body(self) -> bytes:
+        """The body, which must be JSON, and is passed on as nothing else."""
+        data = await self._read_body()
+        require_json(self.request, data)
+        self.is_json = True
+        return data
+
     async def _any_body(self) -> bytes | AsyncIterator[bytes] | None:
         length = self.request.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length) > MOST:
@@ -400,11 +419,3 @@ class _Passage:
         except OSError:
             # It is done already; nothing more is let through until there is room again.
             _log.exception("a change is missing in the audit log: %s", msgspec.json.encode(entry).decode())
-
-
-def _editor_script() -> Response:
-    from starlette.responses import Response
-
-    script = (files("synthscars.companion") / "guard_editor.js").read_bytes()
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    return Response(script, media_type="text/javascript", headers=headers)

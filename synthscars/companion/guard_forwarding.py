@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -241,3 +242,12 @@ def decoded(data: bytes) -> Any:
 
 def _named(connection: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in connection.split(","))
+
+
+def editor_script() -> Response:
+    """The script itself."""
+    from starlette.responses import Response
+
+    script = (files("synthscars.companion") / "guard_editor.js").read_bytes()
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(script, media_type="text/javascript", headers=headers)

@@ -7,7 +7,8 @@ one loopback address at which the companion takes webhooks and nothing else.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from synthscars.labelstudio.companion_file import HOOK_HOST
 
@@ -30,13 +31,23 @@ def banned() -> list[str]:
     return [*(one for one in DEFAULT if one != _LOOPBACK), *map(str, sorted(rest))]
 
 
+@cache
+def _networks() -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(one) for one in banned())
+
+
+def is_banned(address: str) -> bool:
+    """Whether Label Studio must not reach an IP address, IPv6 also with its zone."""
+    found = ip_address(address.partition("%")[0])
+    return any(found in network for network in _networks())
+
+
 def variables() -> dict[str, str]:
     """The settings of the server that say so."""
     return {
         "SSRF_PROTECTION_ENABLED": "true",
         "USE_DEFAULT_BANNED_SUBNETS": "false",
         "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(banned()),
-        # Models run on this machine: a manager connects them, at the same address, since the webhook that
-        # Label Studio makes for each is checked in any case.
+        # Models run on this machine, at the same address; the guard refuses others (`guard_models`).
         "ML_BLOCK_LOCAL_IP": "false",
     }

@@ -30,16 +30,21 @@ def manager(team: Team, url: str) -> Iterator[httpx.Client]:
 
 
 class Secret:
-    """A service of this machine that trusts whoever reaches it. `asked`: what it was asked."""
+    """A service of this machine that trusts whoever reaches it.
+
+    asked: what it was asked. answer: what it always says.
+    """
 
     def __init__(self) -> None:
         asked: list[str] = []
+        self.answer: Any = [{"data": {"text": "the secret of this machine"}}]
+        service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(f"{self.command} {self.path}")
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                data = json.dumps([{"data": {"text": "the secret of this machine"}}]).encode()
+                data = json.dumps(service.answer).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
@@ -173,18 +178,30 @@ def test_pictures_of_tasks_are_not_fetched_from_this_machine(
         manager.delete(f"/api/tasks/{number}/").raise_for_status()
 
 
-def test_a_model_on_this_machine_is_asked_for_its_health_and_no_more(
+def test_a_model_is_connected_only_where_label_studio_may_go(
     team: Team, manager: httpx.Client, secret: Secret
 ) -> None:
-    """As the how-to tells managers; annotators see nothing of it."""
-    body = {"project": team.projects["oto"], "url": f"http://127.0.0.1:{secret.port}", "title": "x"}
+    """Label Studio itself asks it, saves it, and then refuses the address of the webhook that it makes."""
+    project = team.projects["oto"]
+    secret.answer = {"status": "UP", "model_version": "m"}
+    body = {"project": project, "title": "x"}
+    for address in (*local_addresses(secret.port), *ELSEWHERE):
+        made = manager.post("/api/ml/", json={**body, "url": address})
+        assert made.status_code in (400, 403), (address, made.text)
+    assert HOOK_HOST in manager.post("/api/ml", json={**body, "url": "http://localhost:1"}).json()["detail"]
+    assert secret.asked == []
+    form = manager.post("/api/ml/", data={**body, "url": f"http://127.0.0.1:{secret.port}"})
+    assert form.status_code == 415
+    assert manager.get("/api/ml/", params={"project": project}).json() == []
+
+    body["url"] = f"http://{HOOK_HOST}:{secret.port}"
     made = manager.post("/api/ml/", json=body)
-    assert any("/health" in one for one in secret.asked)
-    assert "secret" not in made.text
-    if made.status_code == 201:
-        manager.delete(f"/api/ml/{made.json()['id']}").raise_for_status()
-    refused = manager.post("/api/ml/", json={**body, "url": "file:///etc/passwd"})
-    assert refused.status_code in REFUSED
+    assert made.status_code == 201, made.text
+    there = f"/api/ml/{made.json()['id']}"
+    moved = manager.patch(there, json={**body, "url": f"http://127.0.0.1:{secret.port}"})
+    assert moved.status_code == 403
+    assert manager.patch(there, json={**body, "title": "y"}).status_code == 200
+    manager.delete(there).raise_for_status()
 
 
 def test_what_is_banned_is_what_label_studio_bans_by_itself() -> None:
