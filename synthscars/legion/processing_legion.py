@@ -79,13 +79,23 @@ class LegionProcessor(ProcessorMixin):
 
     def __call__(self, images: Sequence[Image.Image], **_: Any) -> BatchFeature:
         """What `LegionForArtifactAnalysis.answer` takes, for upright images of any mode and size."""
-        squares = np.stack([letterbox(image, self.canvas) for image in images])
         ids = torch.tensor([self.question()] * len(images))
-        return BatchFeature({"input_ids": ids, **self.pixels(torch.from_numpy(squares))})
+        # Each from the image itself: what is scaled twice is blurred, and blur is one of the artifacts.
+        seen, grounded = (
+            _planes(torch.from_numpy(np.stack([letterbox(image, side) for image in images])))
+            for side in (self.global_size, self.grounding_size)
+        )
+        return BatchFeature(
+            {
+                "input_ids": ids,
+                "pixel_values": _normalised(seen, self.global_size, _CLIP),
+                "grounding_pixel_values": _normalised(grounded, self.grounding_size, _SAM),
+            }
+        )
 
     def pixels(self, squares: Tensor) -> dict[str, Tensor]:
         """Both encoders' inputs from (batch, canvas, canvas, 3) squares of 0 to 255."""
-        planes = squares.permute(0, 3, 1, 2).float() / 255
+        planes = _planes(squares)
         return {
             "pixel_values": _normalised(planes, self.global_size, _CLIP),
             "grounding_pixel_values": _normalised(planes, self.grounding_size, _SAM),
@@ -126,6 +136,10 @@ def full_size(masks: Tensor, width: int, height: int) -> NDArray[np.bool_]:
     )[0]
     found: NDArray[np.bool_] = (square[:, :height, :width] > 0).numpy()
     return found
+
+
+def _planes(squares: Tensor) -> Tensor:
+    return squares.permute(0, 3, 1, 2).float() / 255
 
 
 def _normalised(planes: Tensor, side: int, scale: tuple[Any, Any]) -> Tensor:

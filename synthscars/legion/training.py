@@ -104,10 +104,11 @@ def _train(
         merge_adapters(model)
     else:
         del model.scaffold
-        model = enlarged(model)
-        processor = LegionProcessor.for_config(model.config, processor.tokenizer)
     plain = _examples(release, revision, processor.canvas, work, settings, augment=False)
     train_detection(model, processor, plain, settings, target / LOG)
+    if not from_checkpoints:
+        model = enlarged(model)
+        processor = LegionProcessor.for_config(model.config, processor.tokenizer)
     _save(model, processor, target)
     return target
 
