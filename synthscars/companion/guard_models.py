@@ -1,7 +1,8 @@
 """Which addresses a manager may connect as a model: those that Label Studio may fetch from.
 
 Label Studio asks any address for its health, saves the model, and only then refuses the webhook that it makes
-for it. So the address is looked at before.
+for it. So the address is looked at before. A name that leads elsewhere later, or a model that redirects, is
+not noticed: whoever may connect models is trusted so far.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def from_clip_to_sam() -> tuple[list[float], list[float]]:
 
 
 class LegionProcessor(ProcessorMixin):
-    """Images and questions to tensors. `canvas` is the side, in pixels, of the square that is cut to both."""
+    """Images and questions to tensors."""
 
     tokenizer_class = "AutoTokenizer"
 
@@ -67,7 +67,7 @@ class LegionProcessor(ProcessorMixin):
 
     @property
     def canvas(self) -> int:
-        """Side of the square that images are scaled to before either encoder's size is made of it."""
+        """Side, in pixels, of the squares that training keeps, of which both encoders' inputs are made."""
         return max(self.global_size, self.grounding_size)
 
     def question(self) -> list[int]:

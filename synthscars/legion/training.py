@@ -144,7 +144,7 @@ def _begin(
 def _examples(
     release: str, revision: str | None, canvas: int, work: Path, settings: TrainingSettings, *, augment: bool
 ) -> Examples | ExampleStream:
-    """What is trained on."""
+    """What is trained on: augmented, or as it is. canvas: side of what comes out."""
     if settings.streaming:
         return stream_examples(release, canvas, revision=revision, seed=settings.seed, augment=augment)
     rows = _rows(release, revision, uncropped(canvas) if augment else canvas, work, settings)

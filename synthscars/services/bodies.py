@@ -31,12 +31,12 @@ async def read_object(request: Request, most: int) -> dict[str, Any]:
         raise Refused(415, "send application/json")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
-        raise Refused(413, f"the request has more than {most:,} bytes")
+        raise Refused(413, f"the request has more than {most:,} bytes: send less at a time")
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > most:
-            raise Refused(413, f"the request has more than {most:,} bytes")
+            raise Refused(413, f"the request has more than {most:,} bytes: send less at a time")
     try:
         body = msgspec.json.decode(bytes(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

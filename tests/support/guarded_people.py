@@ -116,3 +116,9 @@ def drawn(explanation: str = "it has six fingers", region: str = "r1") -> dict[s
         text = {**value, "text": [explanation]}
         result.append({**common, "from_name": "explanation", "type": "textarea", "value": text})
     return {"result": result, "lead_time": 4.5, "draft_id": 0, "parent_prediction": None}
+
+
+def audit_lines(team: Team) -> list[dict[str, Any]]:
+    """What the guard has written down, oldest first."""
+    files = sorted((team.workspace.platform_dir / "audit").iterdir())
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]

@@ -9,18 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from guard_server import running_app
-from guarded_people import Team, drawn, make_queue
+from guarded_people import Team, audit_lines, drawn, make_queue
 
 from synthscars.companion.guard import MOST, create_guard
 from synthscars.companion.guard_refusals import NOT_YOURS
 from synthscars.labelstudio.credentials import load_credentials
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
-
-
-def audit_lines(team: Team) -> list[dict[str, Any]]:
-    files = sorted((team.workspace.platform_dir / "audit").iterdir())
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 def test_an_annotator_takes_the_next_task_and_submits(team: Team, sessions: dict[str, httpx.Client]) -> None:

@@ -10,18 +10,13 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from guard_server import log_in, running_guard
-from guarded_people import Team, drawn
+from guarded_people import Team, audit_lines, drawn
 
 from synthscars.cli import main
 from synthscars.labelstudio.invites import create_invite
 from synthscars.labelstudio.roles import people, remove_member, set_role
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
-
-
-def audit_lines(team: Team) -> list[dict[str, Any]]:
-    files = sorted((team.workspace.platform_dir / "audit").iterdir())
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 def test_another_site_s_page_changes_nothing(team: Team, sessions: dict[str, httpx.Client]) -> None:
