@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.resources import files
 
 from synthscars.companion.dashboard_data import BatchProgress, Dashboard, Dispute, Present, RaterWork, Refusal
 from synthscars.metrics.gold import RaterGold
@@ -61,38 +62,6 @@ td[data-label]:not([data-label=""])::before{content:attr(data-label) " ";color:v
 """
 )
 
-_SCRIPT = """
-const lost = document.getElementById("lost");
-let records = document.body.dataset.records;
-async function refresh() {
-  if (document.hidden) return;
-  let told = "";
-  try {
-    const address = "/companion/dashboard/data?records=" + encodeURIComponent(records);
-    const answer = await fetch(address, {credentials: "same-origin", cache: "no-store"});
-    if (answer.ok) {
-      const found = await answer.json();
-      for (const [name, html] of Object.entries(found.parts)) {
-        // Compared as the browser writes it: what is the same must not be read out again.
-        const part = document.getElementById(name), made = document.createElement("div");
-        made.innerHTML = html;
-        if (part && part.innerHTML !== made.innerHTML) part.replaceChildren(...made.childNodes);
-      }
-      records = found.records;
-    } else if (answer.status === 401 || answer.status === 403) {
-      told = "You are not logged in as a manager any more: these figures stay as they are.";
-    } else {
-      told = "The server has trouble: these figures stay as they are.";
-    }
-  } catch (error) {
-    told = "The server does not answer: these figures stay as they are.";
-  }
-  if (lost.textContent !== told) lost.textContent = told;
-}
-setInterval(refresh, SECONDS * 1000);
-document.addEventListener("visibilitychange", refresh);
-"""
-
 
 def to_page(found: Dashboard, name: str, pictures: Mapping[str, str], nonce: str) -> str:
     """The whole page. name: of the dataset. pictures: image id → address. nonce: of its script."""
@@ -103,10 +72,11 @@ def to_page(found: Dashboard, name: str, pictures: Mapping[str, str], nonce: str
     sections = "\n".join(
         f'<section id="{part}"{live.get(part, "")}>{html}</section>' for part, html in inner.items()
     )
-    script = _SCRIPT.replace("SECONDS", str(SECONDS))
+    script = (files("synthscars.companion") / "dashboard.js").read_text()
     return (
         f"{page_head(heading, _STYLE, nonce)}"
-        f'<body data-records="{html_text(state_of(found))}">\n<h1>{html_text(heading)}</h1>\n'
+        f'<body data-records="{html_text(state_of(found))}" data-seconds="{SECONDS}">\n'
+        f"<h1>{html_text(heading)}</h1>\n"
         f'<p><a href="/projects/">Projects in Label Studio</a></p>\n'
         f'<p id="lost" class="bad" role="status"></p>\n<main>\n{sections}\n</main>\n'
         f'<script nonce="{nonce}">{script}</script></body></html>\n'

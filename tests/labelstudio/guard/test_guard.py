@@ -11,7 +11,8 @@ import pytest
 from guard_server import running_app
 from guarded_people import Team, audit_lines, drawn, make_queue
 
-from synthscars.companion.guard import MOST, create_guard
+from synthscars.companion.guard import create_guard
+from synthscars.companion.guard_passage import MOST
 from synthscars.companion.guard_refusals import NOT_YOURS
 from synthscars.labelstudio.credentials import load_credentials
 

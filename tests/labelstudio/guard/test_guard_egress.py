@@ -14,7 +14,7 @@ import httpx
 import pytest
 from guarded_people import Team, drawn
 
-from synthscars.companion.guard import MOST
+from synthscars.companion.guard_passage import MOST
 from synthscars.labelstudio.companion_file import HOOK_HOST, HOOK_PATH
 from synthscars.labelstudio.egress import DEFAULT
 from synthscars.labelstudio.environment import environment_path
