@@ -1,4 +1,4 @@
-"""How fast LEGION answers, and where the time goes: global encoder, decoding, grounding encoder, masks.
+"""How fast LEGION answers, and where the time goes.
 
 Random weights of a preset answer pictures of noise with a fixed number of tokens and phrases, so that figures
 do not depend on what a model has learned. Batches of 1 and 8 take turns in one process; medians over rounds.
@@ -26,9 +26,10 @@ import torch
 from PIL import Image
 
 from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionProcessor, Predictor
+from synthscars.legion.resolution import enlarged
 from synthscars.legion.tokenizer import train_tokenizer
 
-PARTS = ("global encoder", "decoding", "grounding encoder", "masks", "rest")
+PARTS = ("global encoder", "decoding", "grounding encoder", "masks", "detection", "rest")
 
 
 def main() -> None:
@@ -79,7 +80,10 @@ def _predictor(options: argparse.Namespace) -> tuple[Predictor, dict[str, Any]]:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(["A man waves. The left hand has six fingers."], 300)
     config = LegionConfig.preset(options.preset, vocab_size=len(tokenizer))
-    model = LegionForArtifactAnalysis(config).to(options.device).eval()
+    model = LegionForArtifactAnalysis(config)
+    if config.conv_stem:
+        model = enlarged(model)  # as training leaves it
+    model.to(options.device).eval()
     seg, word = config.seg_token_id, 40
     every = max(options.tokens // max(options.phrases, 1), 1)
 
@@ -91,7 +95,9 @@ def _predictor(options: argparse.Namespace) -> tuple[Predictor, dict[str, Any]]:
         "min_new_tokens": options.tokens,
         "max_new_tokens": options.tokens,
     }
-    return Predictor.of(model, LegionProcessor.for_config(config, tokenizer), options.preset), generation
+    return Predictor.of(
+        model, LegionProcessor.for_config(model.config, tokenizer), options.preset
+    ), generation
 
 
 @contextmanager
@@ -112,13 +118,16 @@ def measured(model: LegionForArtifactAnalysis, generation: dict[str, Any]) -> It
 
     generate = model.llava.generate
     encode = model.sam.vision_encoder.forward
-    model.look, model.outline = timed("global encoder", model.look), timed("masks", model.outline)
+    parts = {"look": "global encoder", "outline": "masks", "class_token": "detection"}
+    for name, part in parts.items():
+        setattr(model, name, timed(part, getattr(model, name)))
     model.llava.generate = timed("decoding", lambda **named: generate(**{**named, **generation}))
     model.sam.vision_encoder.forward = timed("grounding encoder", encode)
     try:
         yield times
     finally:
-        del model.look, model.outline
+        for name in parts:
+            delattr(model, name)
         model.llava.generate = generate
         model.sam.vision_encoder.forward = encode
 

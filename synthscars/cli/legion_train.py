@@ -103,7 +103,7 @@ def train(
     encoders learn to see (the published model takes them from CLIP and SAM), the language model learns to
     answer and to ask for masks, a small head learns to tell photographs. In TARGET: the model as
     `from_pretrained` takes it, training.jsonl (losses and figures an epoch), gallery/ (a picture an epoch,
-    truth above, answers below), dynamics.jsonl (how well each artifact was learned).
+    truth above, answers below).
 
     Interrupted, the same command goes on. The tiny preset and 4,000 images take over an hour on two cores.
 

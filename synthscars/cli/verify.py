@@ -45,7 +45,6 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--shuffled-predictions", type=_FILE, help="With --predictions: of that model trained on shuffled labels."
 )
-@click.option("--dynamics", type=_FILE, help="With --predictions: the dynamics.jsonl of its training.")
 @click.option(
     "--preset",
     type=click.Choice(["tiny", "small"]),
@@ -75,7 +74,6 @@ def verify(
     checkpoint: Path | None,
     predictions: Path | None,
     shuffled_predictions: Path | None,
-    dynamics: Path | None,
     preset: str | None,
     epochs: int | None,
     warmup_epochs: int | None,
@@ -115,7 +113,6 @@ def verify(
         checkpoint=checkpoint,
         predictions=predictions,
         shuffled_predictions=shuffled_predictions,
-        dynamics=dynamics,
         shuffled=not no_shuffled,
         training=Training(
             preset=preset,

@@ -28,8 +28,9 @@ class LegionConfig(PreTrainedConfig):
 
     llava_config: global encoder (CLIP), projector and language model. sam_config: grounding encoder, prompt
     encoder and mask decoder. seg_token_id: the token whose last hidden state asks for a mask. subtypes: from
-    the taxonomy, with the category of each; the classes of the subtype head. prompt_tokens: how many sparse
-    prompts a phrase becomes. The weights are those of the paper's losses; `subtype_weight` is ours.
+    the taxonomy, with the category of each; the classes of the subtype head. detection_size: side of the
+    square that the global encoder looks at for detection, its own if `None`. The weights are those of the
+    paper's losses; `subtype_weight` is ours.
     """
 
     model_type = "legion"
@@ -42,6 +43,7 @@ class LegionConfig(PreTrainedConfig):
     instruction: str = INSTRUCTION
     subtypes: dict[str, str] | None = None
     conv_stem: bool = False
+    detection_size: int | None = None
     text_weight: float = 1.0
     dice_weight: float = 0.2
     bce_weight: float = 0.4

@@ -69,8 +69,7 @@ def _features(
     seen, labels = [], []
     for part in _batches(examples):
         squares = torch.from_numpy(np.stack([example["pixels"] for example in part])).to(device)
-        hidden = model.llava.model.vision_tower(processor.pixels(squares)["pixel_values"]).last_hidden_state
-        seen.append(hidden[:, 0])
+        seen.append(model.class_token(processor.detection_pixels(squares)))
         labels += [float(example["synthetic"]) for example in part]
     return torch.cat(seen), torch.tensor(labels, device=device)
 

@@ -27,11 +27,10 @@ class LegionOutput(ModelOutput):
     """What `forward` gives. N counts the `[SEG]` tokens of the batch, in reading order.
 
     logits: (batch, tokens, vocabulary), without labels alone: with them, only what has a label is read.
-    token_losses: (tokens with a label,), cross entropy of each, in reading order. mask_logits:
-    (N, mask_size, mask_size), over the padded square. subtype_logits: (N, subtypes). prompts: (N, width of
-    the prompt encoder). synthetic_logits: (batch,). vision_hidden: (batch, 1 + image_tokens, width), the
-    global encoder's, CLS first; image_features: (batch, image_tokens, text width), what the language model is
-    given of it. Every loss but `token_losses` is a mean, and unweighted but for `loss`.
+    mask_logits: (N, mask_size, mask_size), over the padded square. subtype_logits: (N, subtypes). prompts:
+    (N, width of the prompt encoder). vision_hidden: (batch, 1 + image_tokens, width), the global encoder's,
+    CLS first; image_features: (batch, image_tokens, text width), what the language model is given of it.
+    Every loss is a mean, and unweighted but for `loss`.
     """
 
     loss: Tensor | None = None
@@ -40,11 +39,9 @@ class LegionOutput(ModelOutput):
     bce_loss: Tensor | None = None
     subtype_loss: Tensor | None = None
     logits: Tensor | None = None
-    token_losses: Tensor | None = None
     mask_logits: Tensor | None = None
     subtype_logits: Tensor | None = None
     prompts: Tensor | None = None
-    synthetic_logits: Tensor | None = None
     vision_hidden: Tensor | None = None
     image_features: Tensor | None = None
 
@@ -115,9 +112,22 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         seen = self.llava.model.get_image_features(pixel_values, return_dict=True)
         return torch.stack(list(seen.pooler_output)), seen.last_hidden_state
 
-    def detect(self, vision_hidden: Tensor) -> Tensor:
-        """Logits, (batch,), that images are generated, from what the global encoder sees (`look`)."""
-        return self.detection_head(vision_hidden[:, 0]).squeeze(-1)
+    def class_token(self, pixel_values: Tensor) -> Tensor:
+        """CLS of the global encoder, (batch, width), of squares that may be larger than it usually sees.
+
+        pixel_values: (batch, 3, side, side), normalised as CLIP wants it.
+        """
+        encoder = self.llava.model.vision_tower
+        larger = pixel_values.shape[-1] != encoder.config.image_size
+        seen: Tensor = encoder(pixel_values, interpolate_pos_encoding=larger).last_hidden_state
+        return seen[:, 0]
+
+    def detect(self, class_token: Tensor) -> Tensor:
+        """Logits, (batch,), that images are generated.
+
+        class_token: (batch, width), of squares of the configuration's `detection_size`.
+        """
+        return self.detection_head(class_token).squeeze(-1)
 
     def read(self, input_ids: Tensor, image_features: Tensor) -> Tensor:
         """Embeddings of the tokens, the image's in the place of its placeholders."""
@@ -169,19 +179,15 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         hidden = self.llava.model.language_model(
             inputs_embeds=self.read(input_ids, features), attention_mask=attention_mask
         ).last_hidden_state
-        output = LegionOutput(
-            synthetic_logits=self.detect(seen),
-            vision_hidden=seen,
-            image_features=features,
-        )
+        output = LegionOutput(vision_hidden=seen, image_features=features)
         if labels is None:
             output.logits = self.llava.lm_head(hidden)
         else:
             # Most tokens are patches and padding, of which nothing is to be said.
             told = labels[:, 1:] >= 0
-            output.token_losses = nn.functional.cross_entropy(
-                self.llava.lm_head(hidden[:, :-1][told]).float(), labels[:, 1:][told], reduction="none"
-            )
+            if bool(told.any()):
+                written = self.llava.lm_head(hidden[:, :-1][told]).float()
+                output.text_loss = nn.functional.cross_entropy(written, labels[:, 1:][told])
         owners, places = torch.nonzero(input_ids == self.config.seg_token_id, as_tuple=True)
         asked = hidden[owners, places]
         output.prompts = self.prompt_projection(asked)
@@ -195,8 +201,7 @@ class LegionForArtifactAnalysis(PreTrainedModel):
     def _add_losses(self, output: LegionOutput, masks: Tensor | None, subtypes: Tensor | None) -> None:
         weights = self.config
         total: list[Tensor] = []
-        if output.token_losses is not None and len(output.token_losses):
-            output.text_loss = output.token_losses.mean()
+        if output.text_loss is not None:
             total.append(weights.text_weight * output.text_loss)
         if masks is not None and output.mask_logits is not None:
             output.dice_loss = dice_loss(output.mask_logits, masks).mean()
@@ -217,14 +222,16 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         input_ids: Tensor,
         pixel_values: Tensor,
         grounding_pixel_values: Tensor,
+        detection_pixel_values: Tensor | None = None,
         *,
         max_new_tokens: int = 384,
         **generation: Any,
     ) -> LegionAnswer:
         """Write answers to questions of equal length and outline what they name, greedily unless told.
 
-        Each image goes through each encoder once, whatever the number of phrases. A `[SEG]` that is the last
-        token before `max_new_tokens` has not been read by the model, so it asks for no mask.
+        Each image goes through each encoder once, whatever the number of phrases, and through the global one
+        again if detection has a square of its own, `detection_pixel_values`. A `[SEG]` that is the last token
+        before `max_new_tokens` has not been read by the model, so it asks for no mask.
         """
         features, seen = self.look(pixel_values)
         embeddings = self.read(input_ids, features)
@@ -250,11 +257,12 @@ class LegionForArtifactAnalysis(PreTrainedModel):
         if len(owners):
             grounding = self.sam.vision_encoder(grounding_pixel_values).last_hidden_state
             masks = self.outline(grounding, owners, self.prompt_projection(asked))
+        token = seen[:, 0] if detection_pixel_values is None else self.class_token(detection_pixel_values)
         return LegionAnswer(
             sequences=sequences,
             owners=owners,
             token_logprobs=logprobs.gather(-1, sequences.unsqueeze(-1)).squeeze(-1),
-            synthetic_logits=self.detect(seen),
+            synthetic_logits=self.detect(token),
             mask_logits=masks,
             subtype_logits=self.subtype_head(asked),
         )

@@ -1,6 +1,6 @@
 """From images to what LEGION sees, and from its answers to predictions.
 
-Both encoders see the same square: the upright image, scaled so that its longer side fits, in the top left
+All encoders see the same square: the upright image, scaled so that its longer side fits, in the top left
 corner of a square whose rest is grey. (SAM pads so, LLaVA pads on both sides; one rule for both means that a
 mask, a patch and a polygon speak of the same place.)
 """
@@ -46,6 +46,7 @@ class LegionProcessor(ProcessorMixin):
         grounding_size: int = 192,
         image_tokens: int = 256,
         instruction: str = "",
+        detection_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(tokenizer, **kwargs)
@@ -53,6 +54,7 @@ class LegionProcessor(ProcessorMixin):
         self.grounding_size = grounding_size
         self.image_tokens = image_tokens
         self.instruction = instruction
+        self.detection_size = detection_size
 
     @classmethod
     def for_config(cls, config: LegionConfig, tokenizer: Any) -> LegionProcessor:
@@ -63,12 +65,13 @@ class LegionProcessor(ProcessorMixin):
             grounding_size=config.sam_config.vision_config.image_size,  # type: ignore[union-attr]
             image_tokens=config.image_tokens,
             instruction=config.instruction,
+            detection_size=config.detection_size,
         )
 
     @property
     def canvas(self) -> int:
-        """Side, in pixels, of the squares that training keeps, of which both encoders' inputs are made."""
-        return max(self.global_size, self.grounding_size)
+        """Side, in pixels, of the squares that training keeps, of which the encoders' inputs are made."""
+        return max(self.global_size, self.grounding_size, self.detection_size or 0)
 
     def question(self) -> list[int]:
         """Token ids of the image's places and the instruction; the answer follows."""
@@ -81,17 +84,20 @@ class LegionProcessor(ProcessorMixin):
         """What `LegionForArtifactAnalysis.answer` takes, for upright images of any mode and size."""
         ids = torch.tensor([self.question()] * len(images))
         # Each from the image itself: what is scaled twice is blurred, and blur is one of the artifacts.
-        seen, grounded = (
-            _planes(torch.from_numpy(np.stack([letterbox(image, side) for image in images])))
-            for side in (self.global_size, self.grounding_size)
-        )
-        return BatchFeature(
-            {
-                "input_ids": ids,
-                "pixel_values": _normalised(seen, self.global_size, _CLIP),
-                "grounding_pixel_values": _normalised(grounded, self.grounding_size, _SAM),
-            }
-        )
+        sides = {self.global_size, self.grounding_size, self.detection_size or self.global_size}
+        planes = {
+            side: _planes(torch.from_numpy(np.stack([letterbox(image, side) for image in images])))
+            for side in sides
+        }
+        inputs = {
+            "input_ids": ids,
+            "pixel_values": _normalised(planes[self.global_size], self.global_size, _CLIP),
+            "grounding_pixel_values": _normalised(planes[self.grounding_size], self.grounding_size, _SAM),
+        }
+        if self.detection_size is not None:
+            seen = _normalised(planes[self.detection_size], self.detection_size, _CLIP)
+            inputs["detection_pixel_values"] = seen
+        return BatchFeature(inputs)
 
     def pixels(self, squares: Tensor) -> dict[str, Tensor]:
         """Both encoders' inputs from (batch, canvas, canvas, 3) squares of 0 to 255."""
@@ -100,6 +106,10 @@ class LegionProcessor(ProcessorMixin):
             "pixel_values": _normalised(planes, self.global_size, _CLIP),
             "grounding_pixel_values": _normalised(planes, self.grounding_size, _SAM),
         }
+
+    def detection_pixels(self, squares: Tensor) -> Tensor:
+        """What detection looks at, from (batch, canvas, canvas, 3) squares of 0 to 255."""
+        return _normalised(_planes(squares), self.detection_size or self.global_size, _CLIP)
 
 
 def letterbox(image: Image.Image, side: int) -> NDArray[np.uint8]:

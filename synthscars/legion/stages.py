@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from synthscars.legion.modeling_legion import LegionForArtifactAnalysis, LegionOutput
+from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.paper import let_learn
 from synthscars.legion.warmup import Scaffold, origin_loss, warmup_losses, word_loss
 
@@ -55,13 +55,11 @@ def rest(model: LegionForArtifactAnalysis) -> None:
             module.eval()
 
 
-def warmup_step(
-    model: LegionForArtifactAnalysis, batch: dict[str, Any]
-) -> tuple[Tensor, Losses, Tensor | None]:
-    """Loss, its parts and the mask logits of one batch."""
-    losses, masks = warmup_losses(model, _scaffold(model), batch)
+def warmup_step(model: LegionForArtifactAnalysis, batch: dict[str, Any]) -> tuple[Tensor, Losses]:
+    """Loss and its parts of one batch."""
+    losses = warmup_losses(model, _scaffold(model), batch)
     total = sum((WARMUP[name] * loss.mean() for name, loss in losses.items()), torch.zeros(()))
-    return total, losses, masks
+    return total, losses
 
 
 def words_step(model: LegionForArtifactAnalysis, batch: dict[str, Any]) -> tuple[Tensor, Losses]:
@@ -74,9 +72,7 @@ def words_step(model: LegionForArtifactAnalysis, batch: dict[str, Any]) -> tuple
     return losses["word"] + _ORIGIN * losses["origin"], losses
 
 
-def language_step(
-    model: LegionForArtifactAnalysis, batch: dict[str, Any]
-) -> tuple[Tensor, Losses, LegionOutput]:
+def language_step(model: LegionForArtifactAnalysis, batch: dict[str, Any]) -> tuple[Tensor, Losses]:
     """The paper's losses, and after a warm-up three that keep hold of what was taught.
 
     `align` pulls the prompt of each `[SEG]` to the one that the phrase itself gives, which the frozen mask
@@ -93,7 +89,7 @@ def language_step(
     }
     total = output.loss if output.loss is not None else torch.zeros(())
     if not warmed:
-        return total, losses, output
+        return total, losses
     scaffold = _scaffold(model)
     if len(batch["owners"]):
         wanted = scaffold.prompts(batch["phrase_ids"]).detach()
@@ -101,7 +97,7 @@ def language_step(
         total = total + _ALIGN * losses["align"]
     losses["word"] = word_loss(model, output.image_features, batch)
     losses["origin"] = origin_loss(scaffold, output.vision_hidden, batch)
-    return total + _WORD * losses["word"] + _ORIGIN * losses["origin"], losses, output
+    return total + _WORD * losses["word"] + _ORIGIN * losses["origin"], losses
 
 
 _INPUTS = (

@@ -96,16 +96,25 @@ class StemEmbeddings(nn.Module):
     def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
         """(batch, 3, side, side) to (batch, 1 + patches, width), CLS first.
 
-        `interpolate_pos_encoding`, which CLIP passes on, is not supported: there is one size of pictures.
+        interpolate_pos_encoding: the side is another one than was learned from, and positions are resampled.
         """
-        if interpolate_pos_encoding:
-            raise ValueError("a LEGION with a pyramid sees pictures of one size")
         scale, shift = (pixel_values.new_tensor(each).view(1, 3, 1, 1) for each in (self.scale, self.shift))
         fine, coarse, texture = self._pyramid[0].scales(pixel_values * scale + shift)
         patches: Tensor = self.patch_embedding(torch.cat([nn.functional.avg_pool2d(fine, 2), coarse], dim=1))
         token = self.class_embedding + self.texture(self.texture_norm(texture).mean(dim=(2, 3)))
         tokens = torch.cat([token[:, None], patches.flatten(2).transpose(1, 2)], dim=1)
-        return tokens + self.position_embedding.weight
+        positions = self.position_embedding.weight
+        if interpolate_pos_encoding:
+            positions = torch.cat([positions[:1], resampled(positions[1:], patches.shape[-1])])
+        return tokens + positions
+
+
+def resampled(positions: Tensor, side: int) -> Tensor:
+    """What tells the positions of a square of patches, (patches, width), for one of side x side patches."""
+    before = round(len(positions) ** 0.5)
+    cells = positions.T.reshape(1, -1, before, before)
+    cells = nn.functional.interpolate(cells, size=(side, side), mode="bicubic", align_corners=False)
+    return cells.flatten(2)[0].T
 
 
 def reset(module: nn.Module) -> None:

@@ -14,11 +14,8 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from synthscars.legion.answers import PHRASE_START
 from synthscars.legion.collate import Collator
 from synthscars.legion.dataset import Examples, ExampleStream
-from synthscars.legion.dynamics import NAME as DYNAMICS
-from synthscars.legion.dynamics import Dynamics
 from synthscars.legion.epoch_report import answered
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
@@ -55,10 +52,8 @@ def train_stage(
 ) -> None:
     """Train one stage, or go on with it where it was left. validation: rows to answer after each epoch."""
     freeze_but(model, run.stage)
-    phrase_start = processor.tokenizer.convert_tokens_to_ids(PHRASE_START)
     trainer = StageTrainer(
         run=run,
-        dynamics=Dynamics(run.target / DYNAMICS, phrase_start),
         model=model,
         args=_arguments(run, examples),
         train_dataset=examples,
@@ -111,12 +106,11 @@ def _cpu_has_bf16() -> bool:
 
 
 class StageTrainer(Trainer):
-    """A Trainer whose loss is a stage's, and which notes how well every artifact is learned."""
+    """A Trainer whose loss is a stage's, and which remembers the parts of the losses of an epoch."""
 
-    def __init__(self, *, run: Run, dynamics: Dynamics, **arguments: Any) -> None:
+    def __init__(self, *, run: Run, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.run = run
-        self.dynamics = dynamics
         self.losses: dict[str, list[float]] = {}
 
     # A checkpoint holds the weights by the names that they have in memory. `save_pretrained` writes those of
@@ -132,20 +126,16 @@ class StageTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_args: Any, **_kwargs: Any) -> Tensor:
         """The loss of one batch."""
-        epoch = int(self.state.epoch or 0)
         rest(model)
         if self.run.stage == "warmup":
             # It calls the parts, and only `forward` is in mixed precision by itself.
             with self.accelerator.autocast():
-                total, losses, masks = warmup_step(model, inputs)
-            self.dynamics.note("warmup", epoch, inputs, masks)
+                total, losses = warmup_step(model, inputs)
         elif self.run.stage == "words":
             with self.accelerator.autocast():
                 total, losses = words_step(model, inputs)
         else:
-            total, losses, output = language_step(model, inputs)
-            found = (output.mask_logits, output.token_losses, output.subtype_logits)
-            self.dynamics.note(self.run.stage, epoch, inputs, *found)
+            total, losses = language_step(model, inputs)
         for name, loss in losses.items():
             self.losses.setdefault(name, []).append(float(loss.detach().mean()))
         return total
@@ -158,10 +148,6 @@ class _Epochs(TrainerCallback):
         self.trainer = trainer
         self.processor = processor
         self.validation = validation
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Forget what a run that was killed noted of the epoch that is done again."""
-        self.trainer.dynamics.forget(self.trainer.run.stage, int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell how far it is."""

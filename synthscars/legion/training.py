@@ -50,8 +50,8 @@ def train(
 
     release: a folder, or org/name on the Hub with a `revision`. In `target`: the model and its tokenizer as
     `from_pretrained` wants them, `training.jsonl` (losses, and after each epoch how validation images were
-    answered), `dynamics.jsonl` (`synthscars.legion.dynamics`), `gallery/` (a picture an epoch). What is
-    needed to go on after a kill lies in `target`/work; running the same again goes on.
+    answered), `gallery/` (a picture an epoch). What is needed to go on after a kill lies in `target`/work;
+    running the same again goes on.
 
     Raises `ReleaseError` if the release cannot be loaded or has nothing to learn, or if `target` holds a run
     with other settings.
@@ -104,11 +104,10 @@ def _train(
         merge_adapters(model)
     else:
         del model.scaffold
-    plain = _examples(release, revision, processor.canvas, work, settings, augment=False)
-    train_detection(model, processor, plain, settings, target / LOG)
-    if not from_checkpoints:
         model = enlarged(model)
         processor = LegionProcessor.for_config(model.config, processor.tokenizer)
+    plain = _examples(release, revision, processor.canvas, work, settings, augment=False)
+    train_detection(model, processor, plain, settings, target / LOG)
     _save(model, processor, target)
     return target
 

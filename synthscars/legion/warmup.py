@@ -132,9 +132,8 @@ def origin_loss(scaffold: Scaffold, seen: Tensor, batch: dict[str, Any]) -> Tens
 
 def warmup_losses(
     model: LegionForArtifactAnalysis, scaffold: Scaffold, batch: dict[str, Any]
-) -> tuple[dict[str, Tensor], Tensor | None]:
-    """The losses of one batch by name (`dice`, `bce`: (N,), others scalar; unweighted), and mask logits."""
-    masks = None
+) -> dict[str, Tensor]:
+    """The losses of one batch by name, unweighted; `dice` and `bce`: (N,), others scalar."""
     grounding = model.sam.vision_encoder(batch["grounding_pixel_values"]).last_hidden_state
     subtypes = subtype_classes(batch, len(model.config.subtypes or {}))
     losses = {
@@ -153,4 +152,4 @@ def warmup_losses(
         size = places.shape[1:]
         cells = functional.interpolate(batch["mask_labels"][:, None], size=size, mode="area")[:, 0]
         losses["place"] = dice_loss(places, cells) + 4 * bce_loss(places, cells)
-    return losses, masks
+    return losses

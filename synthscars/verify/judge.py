@@ -28,10 +28,11 @@ from synthscars.verify.result import (
     Verification,
 )
 from synthscars.verify.suspects import (
+    METHODS,
+    Key,
     LabelError,
+    Signal,
     disagreement_signals,
-    dynamics_signals,
-    merged,
     rank_errors,
 )
 from synthscars.verify.trivial import Answer, nearest_answer, nearest_within, trivial_answers
@@ -46,12 +47,13 @@ Predictions = Mapping[str, Prediction]
 
 class Judged(NamedTuple):
     """A model and what it says. predictions: image id → prediction, of the test split at least; of train
-    images they count only if the model has not learned from them, see `out_of_fold`. dynamics, curves: what
+    images they count only if the model has not learned from them, see `out_of_fold`. misfits: how little the
+    words of each artifact fit its place (`matches.misfits_of`), `None` without the model itself. curves: what
     its training wrote down, `None` if it is not known."""
 
     model: Model
     predictions: Predictions
-    dynamics: Path | None = None
+    misfits: Mapping[Key, float] | None = None
     curves: Path | None = None
     out_of_fold: bool = False
 
@@ -131,7 +133,7 @@ def judge(
     if raters:
         title = "one rater against the others"
         table.append(_scored("raters", "human", title, raters, settings, seed, gate.GATED[:-1]))
-    ranked = rank_label_errors(inputs, judged, problems)
+    ranked = rank_label_errors(inputs, judged)
     reasons = gate.reasons_of(criteria)
     verification = Verification(
         verified=not reasons,
@@ -149,7 +151,7 @@ def judge(
             listed=len(_listed(ranked, settings)),
             methods={
                 method: count
-                for method in ("dynamics", "disagreement")
+                for method in METHODS
                 if (count := sum(each.method == method for each in ranked))
             },
         ),
@@ -271,22 +273,19 @@ def _tools() -> dict[str, str]:
 # Label errors
 
 
-def rank_label_errors(inputs: Inputs, judged: Judged, problems: Problems) -> list[LabelError]:
-    """All artifacts of which there is evidence: train from the dynamics, the other splits from predictions.
-
-    Without dynamics, train from predictions as well, if the model has not learned from it.
-    """
-    lists = []
-    if judged.dynamics is not None:
-        lists.append(rank_errors(inputs.train, dynamics_signals(judged.dynamics, problems), "dynamics"))
+def rank_label_errors(inputs: Inputs, judged: Judged) -> list[LabelError]:
+    """All artifacts of which there is evidence: with the model, of every split; else those of images that it
+    has not learned from."""
     unseen = [*inputs.validation, *inputs.test]
-    if judged.out_of_fold and judged.dynamics is None:
+    if judged.misfits is not None:
+        signals = {key: Signal(match=misfit) for key, misfit in judged.misfits.items()}
+        return rank_errors([*inputs.train, *unseen], signals, "matching")
+    if judged.out_of_fold:
         unseen = [*inputs.train, *unseen]
-    lists.append(rank_errors(unseen, disagreement_signals(unseen, judged.predictions), "disagreement"))
-    return merged(lists)
+    return rank_errors(unseen, disagreement_signals(unseen, judged.predictions), "disagreement")
 
 
 def _listed(ranked: Sequence[LabelError], settings: VerifySettings) -> list[LabelError]:
     """The first ones; not those that are no harder than most, as all are to a model that says nothing."""
     first = ranked[: round(settings.review * len(ranked))]
-    return [each for each in first if max(each.mask_z or 0.0, each.text_z or 0.0) > 0]
+    return [each for each in first if max(z or 0.0 for z in (each.mask_z, each.text_z, each.match_z)) > 0]

@@ -1,6 +1,6 @@
 """Where predictions come from: a file, a checkpoint, or a model that is trained here.
 
-Only this module reaches LEGION, and only when it is asked for a model. Every stage leaves its result in the
+LEGION is reached only when it is asked for a model. Every stage leaves its result in the
 work folder, and `stages.json` says what it was made from: with the same release and settings a later run goes
 on from there, with others it begins anew.
 """
@@ -25,12 +25,10 @@ from synthscars.verify.judge import Judged, predictions_in
 from synthscars.verify.result import Model
 
 STAGES_NAME = "stages.json"
-DYNAMICS_NAME = "dynamics.jsonl"
 CURVES_NAME = "training.jsonl"
 
 _BATCH = 8
 SETTINGS_NAME = "training_settings.json"
-_NOT_THE_MODEL = (DYNAMICS_NAME, CURVES_NAME, SETTINGS_NAME)
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +209,7 @@ def from_checkpoint(
     if not work.begin(result, key):
         _predict(folder, checkpoint, wanted, target, problems, device, stages)
         work.done(result, key)
-    dynamics, curves = checkpoint / DYNAMICS_NAME, checkpoint / CURVES_NAME
+    curves = checkpoint / CURVES_NAME
     return Judged(
         Model(
             name=str(read_header(target).get("model")),
@@ -220,8 +218,7 @@ def from_checkpoint(
             training=settings_of(checkpoint),
         ),
         predictions_in(target, wanted, problems),
-        dynamics if dynamics.is_file() else None,
-        curves if curves.is_file() else None,
+        curves=curves if curves.is_file() else None,
     )
 
 
@@ -243,7 +240,7 @@ def _predict(
     predictor = Predictor(checkpoint, device="cpu" if device == "auto" else device)
     advance = stages(f"predicting with {target.name.removesuffix('-predictions.jsonl')}", len(records))
     with prediction_file(target, {"model": predictor.name}, _BATCH) as file:
-        items = _items(folder, records)
+        items = items_of(folder, records)
         for steps in predict_items(predictor, items, batch_size=_BATCH, skip=file.finished):
             outcomes = [step.outcome for step in steps]
             file.write([each for each in outcomes if isinstance(each, Prediction)])
@@ -252,7 +249,8 @@ def _predict(
         file.complete()
 
 
-def _items(folder: Path, records: Iterable[ImageRecord]) -> Iterator[Any]:
+def items_of(folder: Path, records: Iterable[ImageRecord]) -> Iterator[Any]:
+    """The images of some records as `synthscars.legion.running.Item`s."""
     from functools import partial
 
     from synthscars.legion.running import Item
@@ -280,7 +278,7 @@ def checkpoint_digest(checkpoint: Path) -> str:
         for path in checkpoint.glob("*")
         if path.is_file()
         and path.suffix in (".json", ".safetensors", ".txt", ".model", ".jinja")
-        and path.name not in _NOT_THE_MODEL
+        and path.name != SETTINGS_NAME
         and not path.name.startswith((".", "trainer_state"))
     )
     if not any(path.suffix == ".safetensors" for path in paths):

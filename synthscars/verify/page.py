@@ -270,8 +270,8 @@ def _suspects(
         return
     yield (
         f'<p class="soft">The first {min(listed, SUSPECTS):,} of the list, the most suspicious first; all '
-        "are in <code>label_errors.jsonl</code>. A label is here because the model finds it harder than "
-        "similar ones: look at it before you change it.</p>\n"
+        "are in <code>label_errors.jsonl</code>. A label is here because models that have not learned from "
+        "it would expect another: look at it before you change it.</p>\n"
     )
     for error in found.errors[:SUSPECTS]:
         record = records[error.image_id]
@@ -285,14 +285,14 @@ def _suspects(
 def _suspicion(error: LabelError) -> str:
     z = ", ".join(
         f"{name} {value:+.1f}"
-        for name, value in (("mask", error.mask_z), ("text", error.text_z))
+        for name, value in (("mask", error.mask_z), ("text", error.text_z), ("match", error.match_z))
         if value is not None
     )
-    source = "training" if error.method == "dynamics" else "prediction"
+    asked = "mask or text" if error.channel == "match" else error.channel
     return (
-        f"<p>{error.rank}. Is the <strong>{error.channel}</strong> wrong? <span class=soft>artifact "
+        f"<p>{error.rank}. Is the <strong>{asked}</strong> wrong? <span class=soft>artifact "
         f"<code>{html_text(short(error.artifact_id, 80))}</code> in {html_text(error.split or 'no split')}; "
-        f"z-scores from {source}: {z}</span></p>"
+        f"z-scores from {error.method}: {z}</span></p>"
     )
 
 

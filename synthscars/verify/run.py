@@ -23,6 +23,7 @@ from synthscars.settings import VerifySettings
 from synthscars.verify import models
 from synthscars.verify.inputs import Inputs, read_inputs
 from synthscars.verify.judge import Judged, Shown, judge
+from synthscars.verify.matches import misfits_of
 from synthscars.verify.page import SUSPECTS, to_page
 from synthscars.verify.result import Verification, encode_verification
 from synthscars.verify.suspects import encode_errors
@@ -32,14 +33,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Where the model comes from.
 
     checkpoint, predictions: of a model that is there already, else one is trained. shuffled_predictions: of
-    the same model trained on shuffled labels. shuffled: whether to train that one. dynamics: the file in
-    which the training of given predictions was written down. work: the folder of the stages.
+    the same model trained on shuffled labels. shuffled: whether to train that one. work: the folder of the
+    stages.
     """
 
     checkpoint: Path | None = None
     predictions: Path | None = None
     shuffled_predictions: Path | None = None
-    dynamics: Path | None = None
     shuffled: bool = True
     training: models.Training = models.Training()
     device: str = "auto"
@@ -64,7 +64,7 @@ def verify_release(
     _check(plan)
     inputs = read_inputs(folder, problems)
     records = [*inputs.test, *inputs.photographs, *inputs.validation]
-    judged, shuffled, left_out, checkpoint = _models(folder, inputs, records, plan, problems, stages)
+    judged, shuffled, left_out, checkpoint = _models(folder, inputs, records, plan, problems, seed, stages)
     found = judge(
         folder,
         inputs,
@@ -86,7 +86,7 @@ def verify_release(
 def _check(plan: Plan) -> None:
     if plan.predictions is not None and plan.checkpoint is not None:
         raise UsageError("predictions and a checkpoint are two models", fix="give one of them")
-    if plan.predictions is None and (plan.shuffled_predictions or plan.dynamics):
+    if plan.predictions is None and plan.shuffled_predictions:
         raise UsageError(
             "what belongs to given predictions was given without them", fix="add --predictions FILE"
         )
@@ -100,6 +100,7 @@ def _models(
     records: list[ImageRecord],
     plan: Plan,
     problems: Problems,
+    seed: int,
     stages: Stages,
 ) -> tuple[Judged, Judged | None, str, Path | None]:
     """The model, the one on shuffled labels or why there is none, and the model's checkpoint."""
@@ -107,7 +108,6 @@ def _models(
         assert plan.predictions is not None
         # Out-of-fold predictions may be of any split.
         judged = models.from_file(plan.predictions, [*inputs.train, *records], problems)
-        judged = judged._replace(dynamics=plan.dynamics)
         if plan.shuffled_predictions is None:
             return judged, None, "no predictions of a model on shuffled labels were given", None
         return judged, models.from_file(plan.shuffled_predictions, records, problems), "", None
@@ -122,6 +122,17 @@ def _models(
         judged = models.trained(
             folder, records, work, plan.training, problems, shuffled=False, device=plan.device, stages=stages
         )
+    judged = judged._replace(
+        misfits=misfits_of(
+            folder,
+            checkpoint,
+            [*inputs.train, *inputs.validation, *inputs.test],
+            work,
+            seed=seed,
+            device=plan.device,
+            stages=stages,
+        )
+    )
     if not plan.shuffled:
         return judged, None, "left out with --no-shuffled", checkpoint
     shuffled = models.trained(

@@ -1,23 +1,23 @@
-"""Which labels are likely wrong: those that a model cannot learn although it learns the others.
+"""Which labels are likely wrong: those that models which have not learned from them would not give.
 
-Two kinds of evidence, each with a channel for the mask and one for the text:
+Two kinds of evidence:
 
-- *dynamics*: what training wrote down of every artifact and epoch. A wrong label stays hard for longer
-  (Swayamdipta et al., EMNLP 2020; Pleiss et al., NeurIPS 2020), so values are averaged over the epochs.
-- *disagreement*: what a model that has not seen the image predicts against the label.
+- *matching*: how little what is said about a region fits what a trained LEGION sees there
+  (`synthscars.legion.matching`). It needs the model; it is about all images.
+- *disagreement*: what any model predicts of images that it has not seen against the label, with a channel for
+  the mask and one for the text.
 
-Small regions and rare words are hard without being wrong, so each value is compared with those of artifacts
-of about the same size and about as frequent a phrase. Values become robust z-scores (median and MAD) in their
-channel. The two channels are joined by rank: an artifact is as suspicious as its better place in either list
-says. So neither channel can crowd out the other, whatever the shape of its values.
+Small regions and rare words are hard without being wrong, so in disagreement each value is compared with
+those of artifacts of about the same size and about as frequent a phrase. Values become robust z-scores
+(median and MAD) in their channel. Channels are joined by rank: an artifact is as suspicious as its better
+place in either list says. So neither channel can crowd out the other, whatever the shape of its values.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -27,12 +27,16 @@ from synthscars.geometry import area, rle_iou, to_rle
 from synthscars.metrics.masks import predicted_mask
 from synthscars.metrics.text import rouge_l
 from synthscars.predictions import PredictedRegion, Prediction
-from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[str, str]
 """`image_id` and `artifact_id`."""
+
+Method = Literal["matching", "disagreement"]
+METHODS: tuple[Method, ...] = get_args(Method)
+Channel = Literal["mask", "text", "match"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 FEWEST = 20
 """Artifacts below which nothing can be called unusual."""
@@ -44,17 +48,19 @@ _SMALL = 1e-3
 
 
 class Signal(NamedTuple):
-    """Evidence about one artifact: the higher, the less its mask or text fits. NaN where nothing is known."""
+    """Evidence about one artifact: the higher, the less its mask or its text fits, or the less both fit
+    together. NaN where nothing is known."""
 
-    mask: float
-    text: float
+    mask: float = np.nan
+    text: float = np.nan
+    match: float = np.nan
 
 
 class LabelError(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the review list.
 
-    rank: its place, 1 is the most suspicious. channel: which of both is the worse. mask_z, text_z: robust
-    z-scores, `None` where there is no evidence. method: where it comes from.
+    rank: its place, 1 is the most suspicious. channel: what is the worst; of `match`, either may be wrong.
+    mask_z, text_z, match_z: robust z-scores, `None` where there is no evidence. method: where it comes from.
     """
 
     rank: int
@@ -62,76 +68,16 @@ class LabelError(msgspec.Struct, frozen=True, kw_only=True):
     artifact_id: str
     file_name: str
     split: str
-    channel: Literal["mask", "text"]
-    mask_z: float | None
-    text_z: float | None
-    method: Literal["dynamics", "disagreement"]
+    channel: Channel
+    mask_z: float | None = None
+    text_z: float | None = None
+    match_z: float | None = None
+    method: Method
     phrase: str = ""
     explanation: str = ""
 
 
 # Evidence
-
-
-class _Line(msgspec.Struct):
-    image_id: str
-    artifact_id: str
-    epoch: float
-    stage: str = ""
-    mask_iou: float | None = None
-    mask_loss: float | None = None
-    text_loss: float | None = None
-
-
-def dynamics_signals(path: Path, problems: Problems) -> dict[Key, Signal]:
-    """What a `dynamics.jsonl` says of each artifact; a line that is none is a problem (`dynamics.line`).
-
-    Each of IoU and losses is a z-score within its epoch of its stage, and these are averaged.
-    """
-    epochs: dict[tuple[str, float], list[_Line]] = defaultdict(list)
-    bad = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                found = msgspec.json.decode(line, type=_Line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                bad += bool(line.strip())
-                continue
-            epochs[found.stage, found.epoch].append(found)
-    if bad:
-        problems.add(
-            "dynamics.line",
-            f"{bad} lines are not about an artifact and an epoch; they do not count",
-            severity="warning",
-            file=path.name,
-            fix="train again, or leave out the file",
-        )
-    masks: dict[Key, list[float]] = defaultdict(list)
-    texts: dict[Key, list[float]] = defaultdict(list)
-    for _, lines in sorted(epochs.items()):
-        keys = [(line.image_id, line.artifact_id) for line in lines]
-        for channel, values in (
-            (masks, [None if line.mask_iou is None else 1 - line.mask_iou for line in lines]),
-            (masks, [_log(line.mask_loss) for line in lines]),
-            (texts, [_log(line.text_loss) for line in lines]),
-        ):
-            for key, z in zip(keys, robust_z(_array(values)).tolist(), strict=True):
-                if not np.isnan(z):
-                    channel[key].append(z)
-    return {key: Signal(_mean(masks.get(key)), _mean(texts.get(key))) for key in {**masks, **texts}}
-
-
-def _log(loss: float | None) -> float | None:
-    # Losses are skewed: a few that are ten times the others say no more than one that is twice as large.
-    return None if loss is None or not np.isfinite(loss) else float(np.log(max(loss, 0.0) + _SMALL))
-
-
-def _mean(values: Sequence[float] | None) -> float:
-    return float(np.mean(values)) if values else np.nan
-
-
-def _array(values: Iterable[float | None]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def disagreement_signals(
@@ -172,7 +118,7 @@ def _said(source: Artifact | PredictedRegion) -> str:
 def rank_errors(
     records: Sequence[ImageRecord],
     signals: Mapping[Key, Signal],
-    method: Literal["dynamics", "disagreement"],
+    method: Method,
 ) -> list[LabelError]:
     """All artifacts of which something is known, the most suspicious first; none if they are too few."""
     known = [
@@ -189,11 +135,16 @@ def rank_errors(
     )
     phrases = Counter(artifact.phrase for _, artifact in known)
     frequency = np.array([np.log(phrases[artifact.phrase]) for _, artifact in known])
-    mask_z = robust_z(less_usual(values[:, 0], sizes))
-    text_z = robust_z(less_usual(values[:, 1], frequency))
-    places = np.stack([_places(mask_z), _places(text_z)])
-    # Of equal places the one whose other channel is more suspicious, then the order of the release.
-    order = np.lexsort((np.arange(len(known)), places.max(axis=0), places.min(axis=0)))
+    z = np.stack(
+        [
+            robust_z(less_usual(values[:, 0], sizes)),
+            robust_z(less_usual(values[:, 1], frequency)),
+            robust_z(values[:, 2]),
+        ]
+    )
+    places = np.stack([_places(each) for each in z])
+    # Of equal places the one whose next channel is more suspicious, then the order of the release.
+    order = np.lexsort((np.arange(len(known)), np.sort(places, axis=0)[1], places.min(axis=0)))
     return [
         LabelError(
             rank=rank,
@@ -201,22 +152,16 @@ def rank_errors(
             artifact_id=known[number][1].artifact_id,
             file_name=known[number][0].file_name,
             split=known[number][0].split,
-            channel="mask" if places[0, number] <= places[1, number] else "text",
-            mask_z=_shown(mask_z[number]),
-            text_z=_shown(text_z[number]),
+            channel=CHANNELS[int(places[:, number].argmin())],
+            mask_z=_shown(z[0, number]),
+            text_z=_shown(z[1, number]),
+            match_z=_shown(z[2, number]),
             method=method,
             phrase=known[number][1].phrase,
             explanation=known[number][1].explanation,
         )
         for rank, number in enumerate(order.tolist(), 1)
     ]
-
-
-def merged(lists: Iterable[Sequence[LabelError]]) -> list[LabelError]:
-    """Several rankings as one: each keeps its order, and they take turns by their share of the whole."""
-    placed = [(error.rank / len(each), number, error) for number, each in enumerate(lists) for error in each]
-    ordered = sorted(placed, key=lambda entry: entry[:2])
-    return [msgspec.structs.replace(error, rank=rank) for rank, (_, _, error) in enumerate(ordered, 1)]
 
 
 def _shown(value: float) -> float | None:

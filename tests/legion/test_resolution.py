@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny_legion import untrained
 
 from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, Predictor
 from synthscars.legion.data import SMALLEST_CROP
+from synthscars.legion.processing_legion import letterbox
 from synthscars.legion.resolution import enlarged, larger_side
+from synthscars.legion.stem import resampled
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,7 @@ def test_things_are_as_large_as_in_the_crops_that_were_learned_from(side: int, l
 def test_all_it_has_learned_stays_and_positions_are_resampled(model: LegionForArtifactAnalysis) -> None:
     larger = enlarged(model)
     assert (model.config.mask_size, larger.config.mask_size) == (96, 112)
+    assert (model.config.detection_size, larger.config.detection_size) == (None, 224)
     assert model.config.image_tokens == larger.config.image_tokens
     before, after = model.state_dict(), larger.state_dict()
     (changed,) = (name for name in before if not torch.equal(before[name], after[name]))
@@ -65,4 +69,25 @@ def test_what_was_trained_looks_at_larger_squares(drawn_release: Path, tmp_path:
         warmup_epochs=0, epochs=0, detection_epochs=1, vocab_size=300, max_images=2, show=0
     )
     predictor = Predictor(train(drawn_release, tmp_path / "model", settings))
-    assert (predictor.processor.grounding_size, predictor.processor.global_size) == (224, 192)
+    processor = predictor.processor
+    assert (processor.global_size, processor.grounding_size, processor.detection_size) == (192, 224, 224)
+    # Detection is asked about what it has learned from: the larger square, made from the image itself.
+    image = Image.effect_noise((300, 200), 60).convert("RGB")
+    inputs = processor([image])
+    square = torch.from_numpy(letterbox(image, 224))[None]
+    assert torch.equal(inputs["detection_pixel_values"], processor.detection_pixels(square))
+    model = predictor.model
+    answer = model.answer(**inputs, max_new_tokens=1)
+    assert torch.equal(
+        answer.synthetic_logits, model.detect(model.class_token(processor.detection_pixels(square)))
+    )
+    smaller = model.detect(model.class_token(inputs["pixel_values"]))
+    assert not torch.allclose(answer.synthetic_logits, smaller)
+
+
+def test_positions_of_the_same_size_stay_and_larger_ones_keep_their_order() -> None:
+    positions = torch.arange(16.0)[:, None].repeat(1, 3)
+    torch.testing.assert_close(resampled(positions, 4), positions)
+    larger = resampled(positions, 8)[:, 0].reshape(8, 8)
+    assert larger.shape == (8, 8)
+    assert bool((larger.diff(dim=1) > 0).all() and (larger.diff(dim=0) > 0).all())

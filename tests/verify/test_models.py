@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from PIL import Image
 from releasing import write_folder
 from verifying import blind, nearly, toy_release, toys
 
 import synthscars.legion
+from synthscars.legion import matching
 from synthscars.predictions import Prediction
 from synthscars.problems import Problems
-from synthscars.records import ImageRecord
+from synthscars.records import Artifact, ImageRecord
 from synthscars.settings import VerifySettings
 from synthscars.simulate import simulate_image
 from synthscars.verify import Plan, Training, Verification, read_verification, verify_release
@@ -32,6 +34,7 @@ class Legion:
         self.blind = blind([record for record in records if record.split == "train"])
         self.trained: list[bool] = []
         self.predicted: list[str] = []
+        self.looked: list[str] = []
         self.killed_after = 10**9
 
     def train(self, release: Path, target: Path, settings: Any, *, progress: Callable[..., None]) -> Path:
@@ -45,12 +48,6 @@ class Legion:
         (target / "training_settings.json").write_bytes(told)
         lines = [{"stage": "language", "epoch": e, "losses": {"text": 2.0 - e}} for e in range(2)]
         (target / "training.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        with (target / "dynamics.jsonl").open("w") as file:
-            for epoch in range(2):
-                for number, record in enumerate(self.known.values()):
-                    for each in record.artifacts if record.split == "train" else ():
-                        line = {"image_id": record.image_id, "artifact_id": each.artifact_id, "epoch": epoch}
-                        file.write(json.dumps({**line, "mask_iou": number % 7 / 7, "text_loss": 1.0}) + "\n")
         return target
 
     def predictor(self, checkpoint: Path, device: str = "cpu") -> Legion:
@@ -67,6 +64,18 @@ class Legion:
         self.predicted += image_ids
         return [self.say(self.known[image_id]) for image_id in image_ids]
 
+    def seen_at_regions(
+        self, predictor: Legion, images: Sequence[Image.Image], records: Sequence[ImageRecord]
+    ) -> Any:
+        assert predictor is self
+        assert [image.size for image in images] == [(each.width, each.height) for each in records]
+        self.looked += [record.image_id for record in records]
+        told = [each for record in records for each in record.artifacts]
+        return np.array([[each.polygons[0][0], len(each.phrase)] for each in told], dtype=np.float32)
+
+    def words_of(self, predictor: Legion, artifact: Artifact) -> list[int]:
+        return sorted({len(word) for word in artifact.phrase.split()})
+
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Legion]:
@@ -75,6 +84,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Legion]
     # Not `setattr`, which would load the real ones first.
     monkeypatch.setitem(vars(synthscars.legion), "train", legion.train)
     monkeypatch.setitem(vars(synthscars.legion), "Predictor", legion.predictor)
+    monkeypatch.setattr(matching, "seen_at_regions", legion.seen_at_regions)
+    monkeypatch.setattr(matching, "words_of", legion.words_of)
     return tmp_path / "1.0.0", legion
 
 
@@ -91,12 +102,15 @@ def test_both_models_are_trained_once_and_a_second_run_only_scores(made: tuple[P
     assert first.model.made == "trained"
     assert first.shuffled is not None
     assert first.shuffled.digest != first.model.digest
-    assert first.label_errors.methods["dynamics"] > 0
+    labelled = [record for record in legion.known.values() if record.artifacts]
+    assert first.label_errors.methods == {"matching": len(labelled)}
+    assert sorted(legion.looked) == sorted(record.image_id for record in labelled)
     bytes_of = (folder / "verification.json").read_bytes()
     seen = len(legion.predicted)
     assert verify(folder) == first
     assert legion.trained == [False, True]
     assert len(legion.predicted) == seen
+    assert len(legion.looked) == len(labelled)
     assert (folder / "verification.json").read_bytes() == bytes_of
 
 
@@ -151,7 +165,7 @@ def test_the_curves_of_the_training_are_on_the_page(made: tuple[Path, Legion]) -
     verify(folder)
     html = (folder / "verification/index.html").read_text(encoding="utf-8")
     assert 'alt="Losses and metrics"' in html
-    assert "z-scores from training" in html
+    assert "z-scores from matching" in html
 
 
 @pytest.mark.slow
@@ -174,4 +188,4 @@ def test_the_real_model_after_a_few_steps_is_honestly_not_verified(tmp_path: Pat
     failed = {each.name for each in found.criteria if each.verdict == "failed"}
     assert "trivial.mean_mask.fg_iou" in failed
     assert read_verification(tmp_path / "1.0.0").shuffled is not None
-    assert found.label_errors.methods["dynamics"] > 0
+    assert found.label_errors.methods["matching"] == sum(len(record.artifacts) for record in records)

@@ -266,7 +266,6 @@ def test_a_model_is_known_by_its_weights_and_not_by_what_its_training_wrote_down
         checkpoint_digest(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     first = checkpoint_digest(tmp_path)
-    (tmp_path / "dynamics.jsonl").write_text("{}")
     (tmp_path / "training.jsonl").write_text("{}")
     assert checkpoint_digest(tmp_path) == first
     (tmp_path / "model.safetensors").write_bytes(b"others")
