@@ -105,7 +105,7 @@ def train(
     `from_pretrained` takes it, training.jsonl (losses and figures an epoch), gallery/ (a picture an epoch,
     truth above, answers below).
 
-    Interrupted, the same command goes on. The tiny preset and 4,000 images take over an hour on two cores.
+    Interrupted, the same command goes on. The tiny preset and 4,000 images take about an hour on two cores.
 
     \b
     Examples:

@@ -28,19 +28,35 @@ _TARGET = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @workspace_option
 @click.option("--records", type=_FILE, help="Records to look through; the newest pull if not given.")
+@click.option(
+    "--label-errors",
+    type=_FILE,
+    metavar="FILE",
+    help="Also the images of likely label errors: verification/label_errors.jsonl of a release.",
+)
+@click.option("--most", type=click.IntRange(min=1), help="Of --label-errors, so many of the most suspicious.")
 @click.option("--dry-run", is_flag=True, help="Only say how many images would be sent.")
 @json_option
-def review(workspace: Workspace, records: Path | None, dry_run: bool, as_json: bool) -> None:
+def review(
+    workspace: Workspace,
+    records: Path | None,
+    label_errors: Path | None,
+    most: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Give adjudicators the images that raters disagree about.
 
-    They go into a project of their own, with everybody's regions as candidates and what everybody said. What
-    an adjudicator submits there becomes the final answer with the next pull. Running it again adds what is
-    new, and renews what nobody has answered yet.
+    With --label-errors also those whose labels `synthscars verify` suspects, and what it suspects. They go
+    into a project of their own, with everybody's regions as candidates and what everybody said. What an
+    adjudicator submits there becomes the final answer with the next pull. Running it again adds what is new,
+    and renews what nobody has answered yet.
 
     \b
-    Example:
+    Examples:
       synthscars platform pull
       synthscars platform review
+      synthscars platform review --label-errors releases/1.0.0/verification/label_errors.jsonl --most 50
     """
     from synthscars.jsonl import read_records
     from synthscars.labelstudio.client import connect
@@ -50,16 +66,21 @@ def review(workspace: Workspace, records: Path | None, dry_run: bool, as_json: b
 
     problems = Problems()
     source = records or workspace.latest_records()
-    found = disputed(read_records(source), min_iou=workspace.settings.consensus.min_iou)
+    notes = _suspicions(label_errors, most)
+    min_iou = workspace.settings.consensus.min_iou
+    found = disputed(read_records(source), min_iou=min_iou, suspected=notes)
     client = connect(workspace)
     with workspace.lock(), progress("sending images", len(found)) as advance:
-        result = push_review(client, workspace, found, problems, dry_run=dry_run, advance=advance)
+        result = push_review(
+            client, workspace, found, problems, notes=notes, dry_run=dry_run, advance=advance
+        )
     if as_json:
         print_json({**_fields(result), "problems": problems.to_json()})
     else:
         would = "would be sent" if dry_run else "sent"
+        why = "disputed or suspected" if label_errors else "disputed"
         output().print(
-            f"{result.images} images are disputed: {result.pushed} {would}, {result.renewed} renewed, "
+            f"{result.images} images are {why}: {result.pushed} {would}, {result.renewed} renewed, "
             f"{result.present} as they were"
         )
         if result.project_id:
@@ -68,6 +89,25 @@ def review(workspace: Workspace, records: Path | None, dry_run: bool, as_json: b
             output().print(f"review them at {url}/projects/{result.project_id}/data", markup=False)
         show_problems(problems)
     finish(problems)
+
+
+def _suspicions(path: Path | None, most: int | None) -> dict[str, list[str]]:
+    """By image id, what is told of its likely label errors; empty without a list of them."""
+    from synthscars.problems import UsageError
+    from synthscars.shown import short
+    from synthscars.verify.suspects import read_errors
+
+    if path is None:
+        if most is not None:
+            raise UsageError("--most is about a list that is not given", fix="add --label-errors FILE")
+        return {}
+    notes: dict[str, list[str]] = {}
+    for error in read_errors(path)[:most]:
+        together = "Do mask and text belong together?"
+        asked = together if error.channel == "match" else f"Is its {error.channel} right?"
+        words = short(error.phrase or error.explanation, 80)
+        notes.setdefault(error.image_id, []).append(f"likely label error {error.rank}: {words}. {asked}")
+    return notes
 
 
 @click.command(short_help="Put a model's predictions into the tasks.")

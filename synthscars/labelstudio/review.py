@@ -1,4 +1,4 @@
-"""The adjudicators' project: the images that raters disagree about, with what everybody said.
+"""The adjudicators' project: the images that raters disagree about or whose labels are suspicious.
 
 Each task has one prediction, the candidates: what raters drew, with regions of several raters that show the
 same artifact merged as `synthscars consensus` would. Who drew a region and what they called it is in its meta
@@ -9,7 +9,7 @@ they submit becomes the final answer (Label Studio's ground-truth mark) when it 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 class Reviewing(msgspec.Struct, frozen=True, kw_only=True):
     """What a push for review did.
 
-    images: on which raters disagree. pushed: new in the project; renewed: whose candidates changed since, and
+    images: that were to be reviewed. pushed: new in the project; renewed: whose candidates changed since, and
     that nobody has begun; present: as they were. project, url: where adjudicators go.
     """
 
@@ -53,20 +53,27 @@ class Reviewing(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-def disputed(records: Iterable[ImageRecord], *, min_iou: float) -> list[ImageRecord]:
+def disputed(
+    records: Iterable[ImageRecord], *, min_iou: float, suspected: Container[str] = ()
+) -> list[ImageRecord]:
     """The records whose raters disagree about a region, or about whether there is any; none that is final.
 
-    min_iou: mask IoU from which regions of two raters are one artifact.
+    min_iou: mask IoU from which regions of two raters are one artifact. suspected: ids of images that are
+    wanted although everybody agrees.
     """
     found: list[ImageRecord] = []
     for record in records:
         if any(review.extra.get("ground_truth") is True for review in record.reviews):
             continue
-        problems = Problems()
-        list(adjudicate([record], problems, min_iou=min_iou))
-        if any(problem.code in ("consensus.unconfirmed", "consensus.disputed") for problem in problems):
+        if record.image_id in suspected or _disagree(record, min_iou):
             found.append(record)
     return found
+
+
+def _disagree(record: ImageRecord, min_iou: float) -> bool:
+    problems = Problems()
+    list(adjudicate([record], problems, min_iou=min_iou))
+    return any(problem.code in ("consensus.unconfirmed", "consensus.disputed") for problem in problems)
 
 
 def candidates(record: ImageRecord, *, min_iou: float) -> list[Artifact]:
@@ -98,9 +105,9 @@ def _said(artifact: Artifact) -> str:
     return f"{artifact.rater_id} ({told}): {artifact.phrase or 'no phrase'}. {artifact.explanation}".strip()
 
 
-def said_of(record: ImageRecord) -> str:
-    """What every rater answered about the image as a whole, a line each."""
-    lines: list[str] = []
+def said_of(record: ImageRecord, notes: Sequence[str] = ()) -> str:
+    """What every rater answered about the image as a whole, a line each, after the notes."""
+    lines = list(notes)
     for review in record.reviews:
         drawn = sum(artifact.rater_id == review.rater_id for artifact in record.artifacts)
         what = {
@@ -118,14 +125,16 @@ def push_review(
     records: Sequence[ImageRecord],
     problems: Problems,
     *,
+    notes: Mapping[str, Sequence[str]] = {},
     dry_run: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Reviewing:
     """Put disputed images into the review project, which is made if it is not there.
 
-    records: those of `disputed`. Pushing again adds what is new, and renews the candidates of images that
-    nobody has answered there. advance: called with the number of images done. Call it with the workspace
-    locked. Raises `PlatformError` if the server refuses.
+    records: those of `disputed`. notes: by image id, what adjudicators are told beside what raters said.
+    Pushing again adds what is new, and renews the candidates of images that nobody has answered there.
+    advance: called with the number of images done. Call it with the workspace locked. Raises `PlatformError`
+    if the server refuses.
     """
     min_iou = workspace.settings.consensus.min_iou
     noted = next((each for each in assigned_projects(workspace) if each.kind == KIND), None)
@@ -140,7 +149,7 @@ def push_review(
         for record in records[start : start + BATCH]:
             found = candidates(record, min_iou=min_iou)
             items = results(found, _common(record), record.width, record.height)
-            said = said_of(record)
+            said = said_of(record, notes.get(record.image_id, ()))
             digest = _digest(items, said)
             task = tasks.get(record.image_id)
             if task is None:

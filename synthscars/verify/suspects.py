@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -27,6 +28,7 @@ from synthscars.geometry import area, rle_iou, to_rle
 from synthscars.metrics.masks import predicted_mask
 from synthscars.metrics.text import rouge_l
 from synthscars.predictions import PredictedRegion, Prediction
+from synthscars.problems import FormatError
 from synthscars.records import Artifact, ImageRecord
 
 Floats = npt.NDArray[np.float64]
@@ -206,6 +208,20 @@ def less_usual(values: Floats, beside: Floats) -> Floats:
         if len(members):
             rest[members] -= np.median(values[members])
     return rest
+
+
+def read_errors(path: Path) -> list[LabelError]:
+    """A list that `synthscars verify` has written. Raises `FormatError` naming the line that is none."""
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            found.append(msgspec.json.decode(line, type=LabelError))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FormatError(
+                f"{path}, line {number}: {error}",
+                fix="name the verification/label_errors.jsonl of a release, or verify it again",
+            ) from error
+    return found
 
 
 def encode_errors(errors: Iterable[LabelError]) -> bytes:

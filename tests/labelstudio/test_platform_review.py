@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from synthscars.cli import main
 from synthscars.consensus import adjudicate
-from synthscars.jsonl import read_records
+from synthscars.jsonl import read_records, write_records
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.project import Project, ensure_project, put_project
@@ -21,6 +22,7 @@ from synthscars.labelstudio.review import candidates, disputed, push_review, set
 from synthscars.predictions import to_prediction, write_predictions
 from synthscars.problems import PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
+from synthscars.verify.suspects import LabelError, encode_errors
 from synthscars.workspace import Workspace
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
@@ -132,6 +134,46 @@ def test_an_adjudicator_finds_everybodys_regions_and_what_they_submit_is_final(
     assert [one.phrase for one in merged.artifacts] == ["the left hand"]
     assert merged.artifacts[0].polygons[0] == pytest.approx(BOX, abs=1e-6)
     assert disputed([final], min_iou=0.5) == []
+    assert disputed([final], min_iou=0.5, suspected={final.image_id}) == []
+
+
+def test_images_of_likely_label_errors_are_sent_with_what_is_suspected(
+    started: Started, tmp_path: Path
+) -> None:
+    workspace, truth, _, _ = started
+    drawn = msgspec.structs.replace(region("a", BOX, "the left hand"), rater_id="rater-1")
+    seen = Review(rater_id="rater-1", status="annotated", content_type="human", scene="A person stands.")
+    record = msgspec.structs.replace(truth[2], artifacts=(drawn,), reviews=(seen,), status="annotated")
+    assert disputed([record], min_iou=0.5) == []
+    errors = [
+        LabelError(
+            rank=rank,
+            image_id=image_id,
+            artifact_id="a",
+            file_name="",
+            split="train",
+            channel="match",
+            match_z=9.0 - rank,
+            method="matching",
+            phrase="the left hand",
+        )
+        for rank, image_id in ((1, record.image_id), (2, "f" * 64))
+    ]
+    (tmp_path / "errors.jsonl").write_bytes(encode_errors(errors))
+    write_records(tmp_path / "records.jsonl", [record])
+    command = ["platform", "review", "--records", str(tmp_path / "records.jsonl"), "--label-errors"]
+    command += [str(tmp_path / "errors.jsonl"), "-w", str(workspace.root)]
+    done = CliRunner().invoke(main, [*command, "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert "1 images are disputed or suspected: 1 would be sent" in done.output
+    done = CliRunner().invoke(main, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    client = connect(workspace)
+    where = Project(id=json.loads(done.stdout)["project_id"], title="")
+    task = next(task for task in list_tasks(client, where) if task.image_id == record.image_id)
+    said = client.request("GET", f"/api/tasks/{task.id}/")["data"]["said"].splitlines()
+    assert said[0] == "likely label error 1: the left hand. Do mask and text belong together?"
+    assert said[1] == "rater-1: 1 region, human, A person stands."
 
 
 def test_predictions_of_a_file_are_put_into_the_tasks_once(started: Started, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """The review list: planted label errors are at its top, and nothing that is merely hard."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from verifying import nearly, toy
 
+from synthscars.problems import FormatError
 from synthscars.records import Artifact, ImageRecord
 from synthscars.verify.plant import plant_errors
 from synthscars.verify.suspects import (
@@ -11,8 +14,10 @@ from synthscars.verify.suspects import (
     LabelError,
     Signal,
     disagreement_signals,
+    encode_errors,
     less_usual,
     rank_errors,
+    read_errors,
     robust_z,
 )
 
@@ -99,6 +104,18 @@ def test_small_regions_are_not_suspicious_for_being_small() -> None:
     sizes = {record.image_id: record.artifacts[0].polygons[0][2] for record in records}
     smallest = sorted(sizes.values())[200]
     assert np.mean([sizes[each.image_id] <= smallest for each in by_mask]) < 0.6  # a third would be chance
+
+
+def test_a_list_is_read_as_it_was_written_and_a_line_that_is_none_is_named(tmp_path: Path) -> None:
+    records = many(30)
+    signals = {(r.image_id, "a"): Signal(match=float(n)) for n, r in enumerate(records)}
+    ranked = rank_errors(records, signals, "matching")
+    path = tmp_path / "label_errors.jsonl"
+    path.write_bytes(encode_errors(ranked))
+    assert read_errors(path) == ranked
+    path.write_bytes(encode_errors(ranked[:2]) + b'{"rank": "first"}\n')
+    with pytest.raises(FormatError, match="line 3"):
+        read_errors(path)
 
 
 def test_what_does_not_fit_together_is_ranked_by_that_alone() -> None:
