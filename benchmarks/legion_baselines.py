@@ -35,7 +35,7 @@ from synthscars.legion.dataset import Examples, answered, open_split, read_examp
 from synthscars.legion.predictor import encoded
 from synthscars.legion.processing_legion import full_size
 from synthscars.legion.settings import TrainingSettings
-from synthscars.legion.training import _begin, quiet
+from synthscars.legion.training import begin, quiet
 from synthscars.legion.warmup import patch_loss, shown, subtype_classes
 from synthscars.metrics import summarize
 from synthscars.metrics.run import release_truth, score_file
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with quiet():
-        config, processor = _begin(str(options.release), None, TrainingSettings())
+        config, processor = begin(str(options.release), None, TrainingSettings())
         train = _examples(options.release, "train", uncropped(processor.canvas))
         test = _examples(options.release, options.split, processor.canvas)
     train = train.select(range(min(options.limit or len(train), len(train))))

@@ -90,7 +90,7 @@ def _train(
         model, processor = assemble(settings.llava or "", settings.sam or "")
         add_adapters(model)
     else:
-        config, processor = _begin(release, revision, settings)
+        config, processor = begin(release, revision, settings)
         model = LegionForArtifactAnalysis(config)
         fresh_weights(model, settings.seed)
         model.scaffold = Scaffold(config)
@@ -123,7 +123,7 @@ def _same_run(target: Path, settings: TrainingSettings, revision: str) -> None:
         file.write(told + b"\n")
 
 
-def _begin(
+def begin(
     release: str, revision: str | None, settings: TrainingSettings
 ) -> tuple[LegionConfig, LegionProcessor]:
     """Configuration and processor, with a tokenizer of the release's own words."""
