@@ -16,6 +16,7 @@ from torch import Tensor
 from synthscars.legion.answers import take_apart
 from synthscars.legion.modeling_legion import LegionAnswer, LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor, full_size
+from synthscars.legion.quiet import quiet_loading
 from synthscars.predictions import PredictedRegion, Prediction, Rle
 from synthscars.problems import UsageError
 
@@ -35,8 +36,9 @@ class Predictor:
                 f"{folder} holds no config.json", fix="name the folder that `synthscars legion train` wrote"
             )
         try:
-            self.model = LegionForArtifactAnalysis.from_pretrained(folder).to(device).eval()
-            self.processor = LegionProcessor.from_pretrained(folder)
+            with quiet_loading():
+                self.model = LegionForArtifactAnalysis.from_pretrained(folder).to(device).eval()
+                self.processor = LegionProcessor.from_pretrained(folder)
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{folder} holds no LEGION that can be loaded: {error}") from error
         self.name = f"legion-{_preset(self.model)}-{_digest(folder)}"

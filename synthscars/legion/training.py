@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from synthscars.legion.detection import train_detection
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.paper import add_adapters, assemble, merge_adapters
 from synthscars.legion.processing_legion import LegionProcessor
+from synthscars.legion.quiet import quiet
 from synthscars.legion.resolution import enlarged
 from synthscars.legion.settings import TrainingSettings
 from synthscars.legion.tokenizer import train_tokenizer
@@ -58,24 +57,6 @@ def train(
     """
     with quiet():
         return _train(str(release), target, settings, revision, progress)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars of `datasets` and `transformers` while the block runs: there is one of ours."""
-    import datasets
-    from transformers.utils import logging
-
-    shown = not datasets.are_progress_bars_disabled(), logging.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown[0]:
-            datasets.enable_progress_bars()
-        if shown[1]:
-            logging.enable_progress_bar()
 
 
 def _train(
