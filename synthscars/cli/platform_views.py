@@ -69,6 +69,14 @@ def review(
     notes = _suspicions(label_errors, most)
     min_iou = workspace.settings.consensus.min_iou
     found = disputed(read_records(source), min_iou=min_iou, suspected=notes)
+    if left_out := len(notes.keys() - {record.image_id for record in found}):
+        problems.add(
+            "review.not_sent",
+            f"{left_out} images of likely label errors are not sent: they have a final answer, or no record",
+            severity="info",
+            file=source.name,
+            count=left_out,
+        )
     client = connect(workspace)
     with workspace.lock(), progress("sending images", len(found)) as advance:
         result = push_review(

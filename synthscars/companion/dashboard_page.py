@@ -72,7 +72,7 @@ def to_page(found: Dashboard, name: str, pictures: Mapping[str, str], nonce: str
     sections = "\n".join(
         f'<section id="{part}"{live.get(part, "")}>{html}</section>' for part, html in inner.items()
     )
-    script = (files("synthscars.companion") / "dashboard.js").read_text()
+    script = (files("synthscars.companion") / "dashboard.js").read_text(encoding="utf-8")
     return (
         f"{page_head(heading, _STYLE, nonce)}"
         f'<body data-records="{html_text(state_of(found))}" data-seconds="{SECONDS}">\n'

@@ -31,13 +31,12 @@ class Collator:
         self.text = text
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Keys: those of `forward`, and `image_ids`, `artifact_ids`, `owners`, `phrase_ids` and `told_ids`
+        """Keys: those of `forward`, and `owners`, `phrase_ids` and `told_ids`
         (tokens of the phrase, of phrase and explanation; 0 where there is none), `synthetic`."""
         squares = torch.from_numpy(np.stack([example["pixels"] for example in examples]))
         batch: dict[str, Any] = {
             **self.processor.pixels(squares),
             "synthetic": torch.tensor([float(example["synthetic"]) for example in examples]),
-            "image_ids": [example["image_id"] for example in examples],
         }
         written = [self._answer(example) for example in examples]
         if self.text:
@@ -52,7 +51,6 @@ class Collator:
             "owners": torch.repeat_interleave(torch.arange(len(examples)), torch.tensor(counts)),
             "mask_labels": torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, size, size),
             "subtype_labels": torch.tensor(known, dtype=torch.long),
-            "artifact_ids": [example["artifact_ids"][number] for example, number in told],
             "phrase_ids": _padded([self._tokens(example["phrases"][number]) for example, number in told], 0),
             "told_ids": _padded(
                 [

@@ -22,7 +22,7 @@ from synthscars.records import ORIGINS, ImageRecord
 Example = dict[str, Any]
 """One training example: `image_id`, `pixels` (canvas, canvas, 3) uint8, `width` and `height` of its part
 of the canvas, `scene`, `content_type`, `synthetic`, `answered` (whether anybody looked for artifacts), and
-for each artifact its `artifact_ids`, `phrases`, `explanations`, `subtypes` (ids or "") and `rings` (canvas
+for each artifact its `phrases`, `explanations`, `subtypes` (ids or "") and `rings` (canvas
 pixels)."""
 
 _SIDES = re.compile(r"\b(left|right)\b")
@@ -51,7 +51,6 @@ def example_of(row: Mapping[str, Any], canvas: int) -> Example:
         "content_type": record.content_type or "",
         "synthetic": int(record.origin == "synthetic"),
         "answered": int(record.status in ("annotated", "clean")),
-        "artifact_ids": [each.artifact_id for each in told],
         "phrases": [each.phrase for each in told],
         "explanations": [each.explanation for each in told],
         "subtypes": [each.subtype or "" for each in told],
@@ -60,7 +59,7 @@ def example_of(row: Mapping[str, Any], canvas: int) -> Example:
 
 
 def _nothing() -> Example:
-    texts = ("artifact_ids", "phrases", "explanations", "subtypes", "rings")
+    texts = ("phrases", "explanations", "subtypes", "rings")
     return {"scene": "", "content_type": "", "answered": 0, **{name: [] for name in texts}}
 
 
@@ -139,7 +138,7 @@ def augmented(example: Example, rng: np.random.Generator, canvas: int | None = N
         "height": height,
         "scene": turned(example["scene"]),
         "rings": rings,
-        **{name: [example[name][number] for number in kept] for name in ("artifact_ids", "subtypes")},
+        "subtypes": [example["subtypes"][number] for number in kept],
         **{name: [turned(example[name][number]) for number in kept] for name in ("phrases", "explanations")},
     }
 

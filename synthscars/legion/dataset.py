@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BUFFER = 256
 """Images that a stream is shuffled within."""
-_TEXTS = ("artifact_ids", "phrases", "explanations", "subtypes")
+_TEXTS = ("phrases", "explanations", "subtypes")
 LABELS = ("scene", "content_type", "synthetic", "answered", *_TEXTS, "rings")
 """What was said about an image, as against the image."""
 

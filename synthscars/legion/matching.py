@@ -4,7 +4,8 @@ A label vouches for itself once a model has learned from it. So images are dealt
 of each fold are judged by models that learned from the other folds (Northcutt et al. 2021, "Confident
 Learning"). These are small: what LEGION sees at a region and the words that are said about it become vectors
 that lie close together if they belong together (Radford et al. 2021, CLIP). A mask in the wrong place and
-words about another thing look alike to them: other words would fit better.
+words about another thing look alike to them: other words would fit better. (LEGION itself, whose eyes they
+use, has learned from all labels of the split `train`.)
 """
 
 from __future__ import annotations
@@ -156,6 +157,7 @@ def misfits(
     found = np.zeros(len(seen))
     if len(set(folds.tolist())) < 2:
         return found
+    seen = np.nan_to_num(seen, nan=0.0, posinf=0.0, neginf=0.0)  # of a model whose training went astray
     features = torch.from_numpy((seen - seen.mean(0)) / np.maximum(seen.std(0), 1e-3))
     ids, vocabulary = _numbered(words)
     with torch.random.fork_rng(devices=[]):

@@ -216,7 +216,7 @@ def read_errors(path: Path) -> list[LabelError]:
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             found.append(msgspec.json.decode(line, type=LabelError))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FormatError(
                 f"{path}, line {number}: {error}",
                 fix="name the verification/label_errors.jsonl of a release, or verify it again",

@@ -166,6 +166,7 @@ def test_images_of_likely_label_errors_are_sent_with_what_is_suspected(
     done = CliRunner().invoke(main, [*command, "--dry-run"])
     assert done.exit_code == 0, done.output
     assert "1 images are disputed or suspected: 1 would be sent" in done.output
+    assert "1 images of likely label errors are not sent" in " ".join(done.output.split())
     done = CliRunner().invoke(main, [*command, "--json"])
     assert done.exit_code == 0, done.output
     client = connect(workspace)

@@ -30,7 +30,6 @@ def painted(width: int, height: int, ring: list[float], **values: Any) -> dict[s
         "content_type": "object",
         "synthetic": 1,
         "answered": 1,
-        "artifact_ids": ["a"],
         "phrases": ["the left corner"],
         "explanations": ["It lies right of the left edge."],
         "subtypes": ["deformed"],
@@ -93,7 +92,7 @@ def test_a_region_that_the_crop_cuts_away_takes_its_words_along() -> None:
     counts = set()
     for seed in range(40):
         found = augmented(example, np.random.default_rng(seed))
-        texts = [found[name] for name in ("artifact_ids", "phrases", "explanations", "subtypes", "rings")]
+        texts = [found[name] for name in ("phrases", "explanations", "subtypes", "rings")]
         assert len({len(each) for each in texts}) == 1
         counts.add(len(found["rings"]))
     assert counts == {0, 1}

@@ -70,6 +70,13 @@ def test_the_same_input_and_seed_give_the_same_and_leave_other_randomness_alone(
     assert not np.array_equal(first, misfits(seen, words, groups, seed=2))
 
 
+def test_a_model_that_went_astray_gives_numbers_all_the_same() -> None:
+    seen, words = regions(40)
+    seen[3], seen[:, 1] = np.nan, np.inf
+    found = misfits(seen, words, [str(number) for number in range(40)])
+    assert np.isfinite(found).all()
+
+
 @pytest.mark.parametrize("groups", [["a"] * 8, ["a", "b"] * 4])
 def test_few_groups_are_no_error(groups: list[str]) -> None:
     seen, words = regions(8)

@@ -94,7 +94,6 @@ def example(count: int, words: int = 3, **values: object) -> dict[str, object]:
         "content_type": "human",
         "synthetic": 1,
         "answered": 1,
-        "artifact_ids": [f"a{number}" for number in range(count)],
         "phrases": ["the left hand"] * count,
         "explanations": ["It has six fingers. " * words] * count,
         "subtypes": ["deformed", ""][:count] + ["deformed"] * max(count - 2, 0),
@@ -108,7 +107,6 @@ def test_a_batch_has_a_seg_a_mask_and_an_owner_for_every_artifact(processor: Leg
     assert (batch["input_ids"] == 4).sum(1).tolist() == [2, 0, 1]
     assert batch["owners"].tolist() == [0, 0, 2]
     assert batch["mask_labels"].shape == (3, 96, 96)
-    assert batch["artifact_ids"] == ["a0", "a1", "a0"]
     assert batch["subtype_labels"].tolist()[1] == -100
     # Only the answer is learned, to its end.
     question = len(processor.question())

@@ -116,6 +116,9 @@ def test_a_list_is_read_as_it_was_written_and_a_line_that_is_none_is_named(tmp_p
     path.write_bytes(encode_errors(ranked[:2]) + b'{"rank": "first"}\n')
     with pytest.raises(FormatError, match="line 3"):
         read_errors(path)
+    path.write_bytes(b'{"x":' + b"[" * 100_000)
+    with pytest.raises(FormatError, match="line 1"):
+        read_errors(path)
 
 
 def test_what_does_not_fit_together_is_ranked_by_that_alone() -> None:
