@@ -4,9 +4,9 @@
     captioner    the LLaVA that is in LEGION, trained on the answers alone, without warm-up: text, no masks
 
 They train on the same augmented examples in batches of 8, each for `--minutes` of CPU time, which hardly
-depends on what else the machine does, one after the other. (LEGION's: put `time` before its training.) Then
-they answer the test split, and all answers are scored by the code of `synthscars evaluate`. LEGION's are
-given as a file (`synthscars legion predict MODEL RELEASE --split test`).
+depends on what else the machine does (LEGION's: put `time` before its training), one after the other;
+`--only NAME` trains one of them. Then they answer the test split, and all answers are scored by the code of
+`synthscars evaluate`. LEGION's are given as a file (`synthscars legion predict MODEL RELEASE --split test`).
 
     python benchmarks/legion_baselines.py RELEASE --legion answers.jsonl --minutes 50
     python benchmarks/legion_baselines.py RELEASE --minutes 1 --limit 200      # does it run?
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--legion", type=Path, help="LEGION's answers to the same split")
     parser.add_argument("--minutes", type=float, default=50, help="of CPU time, each")
     parser.add_argument("--limit", type=int, help="only so many images of train")
+    parser.add_argument("--only", choices=("segmenter", "captioner"), help="this one, not both")
     parser.add_argument("--split", default="test")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -85,6 +86,8 @@ def main() -> None:
         if options.legion is not None:
             rows["LEGION"] = figures(options.legion, options)
         for name, model in (("segmenter", segmenter), ("captioner", captioner)):
+            if options.only not in (None, name):
+                continue
             parts = (captioner.llava,) if name == "captioner" else (segmenter,)
             examples = Examples(train, seed=options.seed, canvas=processor.canvas)
             collate = Collator(processor, config, text=name == "captioner")

@@ -116,6 +116,7 @@ def train(
       synthscars legion train org/scars model --revision v1.0.0 --limit 500 --json
     """
     from synthscars.cli.releases import find_release
+    from synthscars.legion.memory import keep_freed_memory
     from synthscars.legion.training import train as run
 
     settings = TrainingSettings(
@@ -135,6 +136,7 @@ def train(
     found: Path | str = release
     if revision is None:
         found = find_release(release, workspace)
+    keep_freed_memory()
     with stages() as stage:
         bars: dict[str, tuple[Any, int]] = {}
 

@@ -104,6 +104,7 @@ def verify(
       synthscars verify path/to/release --predictions mine.jsonl --shuffled-predictions shuffled.jsonl
       synthscars verify 1.0.0 --json | jq .reasons
     """
+    from synthscars.legion.memory import keep_freed_memory
     from synthscars.problems import Problems
     from synthscars.verify import Plan, Training, verify_release
 
@@ -126,6 +127,7 @@ def verify(
         work=None if predictions is not None else work or default_work,
     )
     problems = Problems()
+    keep_freed_memory()
     with stages() as stage:
         found = verify_release(folder, plan, problems, settings=settings, seed=seed, stages=stage)
     if as_json:

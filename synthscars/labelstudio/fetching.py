@@ -1,13 +1,11 @@
 """The raw exports of all projects become one file: a list in which each project has its part.
 
-`platform/pulled.json` notes where each part lies in the newest export, and by what it is seen that nothing
-has changed in its project since: how many tasks and answers there are, and when each task was changed last.
+`platform/pulled.json` notes where each part lies in the newest export, and by which mark it is seen that
+nothing has changed in its project since.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,6 +18,7 @@ from synthscars.converters.json_list import open_plain
 from synthscars.converters.labelstudio_export import open_export
 from synthscars.files import atomic_file
 from synthscars.labelstudio.client import Client
+from synthscars.labelstudio.marks import mark_of_export, mark_on_server
 from synthscars.labelstudio.project import Project
 from synthscars.labelstudio.retries import CutShortError
 from synthscars.problems import FormatError
@@ -27,7 +26,6 @@ from synthscars.workspace import Workspace
 
 PARTS_NAME = "pulled.json"
 _CHUNK = 1 << 20
-_PAGE = 1000
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +81,13 @@ def fetch_parts(
     marks: dict[int, str] = {}
     fetched: dict[int, Path] = {}
     for project in projects:
-        # Looked at before it is fetched: what changes in between is found next time.
-        marks[project.id] = mark = _mark(client, project)
         part = known.get(project.id)
-        if part is None or part.mark != mark or not mark:
-            fetched[project.id] = folder / f"{project.id}.json"
-            download(client, project, fetched[project.id])
+        if part is None or not part.mark or part.mark != mark_on_server(client, project):
+            fetched[project.id] = export = folder / f"{project.id}.json"
+            download(client, project, export)
+            marks[project.id] = mark_of_export(export)
+        else:
+            marks[project.id] = part.mark
         advance(1)
     newest = workspace.numbered(workspace.exports_dir, ".json.zst")[-1:]
     if not fetched and known.keys() == marks.keys() and [path.name for path in newest] == [before.export]:
@@ -133,30 +132,11 @@ def download(client: Client, project: Project, target: Path) -> None:
             with open_export(target, "it", lambda data: ""):
                 pass
         except FormatError as error:
-            raise CutShortError(error.message) from error
+            with target.open("rb") as file:
+                is_page = file.read(_CHUNK).lstrip().startswith(b"<")
+            raise CutShortError("an HTML page" if is_page else error.message) from error
 
     client.call(attempt)
-
-
-def _mark(client: Client, project: Project) -> str:
-    """What differs after any change of tasks or answers; empty if that cannot be told.
-
-    Times are only compared with what they were, never with each other or with now: clocks jump. Drafts do
-    not show in it.
-    """
-    seen = hashlib.sha256()
-    query = {"project": project.id, "page_size": _PAGE, "include": "id,updated_at"}
-    page, total, counts = 1, 0, {}
-    while page == 1 or (page - 1) * _PAGE < total:
-        answer = client.request("GET", "/api/tasks/", params={**query, "page": page})
-        if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
-            return ""
-        counts = {key: value for key, value in answer.items() if key != "tasks"}
-        total = int(counts.get("total") or 0)
-        for task in answer["tasks"]:
-            seen.update(f"{task.get('id')} {task.get('updated_at')}\n".encode())
-        page += 1
-    return json.dumps([seen.hexdigest(), counts], sort_keys=True)
 
 
 def _inside(file: IO[bytes]) -> tuple[int, int]:

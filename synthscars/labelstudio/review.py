@@ -33,6 +33,8 @@ VERSION = "candidates"
 
 _DIGEST = "candidates"
 """The field of a task's data that tells of which candidates its prediction is."""
+_NOTES = "notes"
+"""The field with the notes of the push that had any: later ones, without, leave them in place."""
 
 Json = dict[str, Any]
 
@@ -131,7 +133,8 @@ def push_review(
 ) -> Reviewing:
     """Put disputed images into the review project, which is made if it is not there.
 
-    records: those of `disputed`. notes: by image id, what adjudicators are told beside what raters said.
+    records: those of `disputed`. notes: by image id, what adjudicators are told beside what raters said;
+    without any, an image keeps those of an earlier push.
     Pushing again adds what is new, and renews the candidates of images that nobody has answered there.
     advance: called with the number of images done. Call it with the workspace locked. Raises `PlatformError`
     if the server refuses.
@@ -149,23 +152,25 @@ def push_review(
         for record in records[start : start + BATCH]:
             found = candidates(record, min_iou=min_iou)
             items = results(found, _common(record), record.width, record.height)
-            said = said_of(record, notes.get(record.image_id, ()))
-            digest = _digest(items, said)
             task = tasks.get(record.image_id)
+            answered = task is not None and task.answers
+            data = {} if task is None or answered else client.request("GET", f"/api/tasks/{task.id}/")["data"]
+            told = list(notes.get(record.image_id, ())) or data.get(_NOTES, [])
+            said = said_of(record, told)
+            digest = _digest(items, said)
             if task is None:
                 url = found_url(workspace, record, problems)
                 if url is None:
                     continue
-                data = {**task_data(record, url), "said": said, _DIGEST: digest}
+                data = {**task_data(record, url), "said": said, _NOTES: told, _DIGEST: digest}
                 new.append({"data": data, "predictions": [{"model_version": VERSION, "result": items}]})
                 continue
-            data = {} if task.answers else client.request("GET", f"/api/tasks/{task.id}/")["data"]
-            if task.answers or data.get(_DIGEST) == digest:
+            if answered or data.get(_DIGEST) == digest:
                 present += 1
             else:
                 renewed += 1
                 if not dry_run:
-                    new_data = {**data, "said": said, _DIGEST: digest}
+                    new_data = {**data, "said": said, _NOTES: told, _DIGEST: digest}
                     _renew(client, project, task.id, items, new_data, there.get(task.id, []))
         if new and not dry_run:
             client.request("POST", f"/api/projects/{project.id}/import", json=new)

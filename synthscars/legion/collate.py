@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,30 +13,41 @@ from torch import Tensor
 from synthscars.legion.answers import answer_text
 from synthscars.legion.configuration_legion import LegionConfig
 from synthscars.legion.data import Example, mask_of
-from synthscars.legion.processing_legion import LegionProcessor
+from synthscars.legion.processing_legion import ENCODER_INPUTS, LegionProcessor
 
 MAX_ANSWER = 384
 """Tokens of an answer; a longer one is cut after the last artifact that fits whole."""
+_TEXTS_KEPT = 1 << 16
 
 
 class Collator:
     """Turns examples into what `LegionForArtifactAnalysis.forward` takes, and what the warm-up needs.
 
-    text: with the answers; without, the pictures and masks alone.
+    text: with the answers; without, the pictures and masks alone. pictures: for which encoders.
     """
 
-    def __init__(self, processor: LegionProcessor, config: LegionConfig, *, text: bool = True) -> None:
+    def __init__(
+        self,
+        processor: LegionProcessor,
+        config: LegionConfig,
+        *,
+        text: bool = True,
+        pictures: Sequence[str] = ENCODER_INPUTS,
+    ) -> None:
         self.processor = processor
         self.config = config
         self.subtypes = {name: number for number, name in enumerate(config.subtypes or {})}
         self.text = text
+        self.pictures = pictures
+        # The same texts come back in every epoch.
+        self._tokens = lru_cache(_TEXTS_KEPT)(self._tokenized)
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
         """Keys: those of `forward`, and `owners`, `phrase_ids` and `told_ids`
         (tokens of the phrase, of phrase and explanation; 0 where there is none), `synthetic`."""
         squares = torch.from_numpy(np.stack([example["pixels"] for example in examples]))
         batch: dict[str, Any] = {
-            **self.processor.pixels(squares),
+            **self.processor.pixels(squares, self.pictures),
             "synthetic": torch.tensor([float(example["synthetic"]) for example in examples]),
         }
         written = [self._answer(example) for example in examples]
@@ -61,11 +73,10 @@ class Collator:
             ),
         }
 
-    def _tokens(self, text: str) -> list[int]:
-        ids: list[int] = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+    def _tokenized(self, text: str) -> tuple[int, ...]:
+        return tuple(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _answer(self, example: Example) -> tuple[list[int] | None, int]:
+    def _answer(self, example: Example) -> tuple[Sequence[int] | None, int]:
         """The answer's token ids, and how many artifacts it tells of: as many as fit."""
         items = list(zip(example["phrases"], example["explanations"], strict=True))
         if not self.text or not example["answered"]:
@@ -76,7 +87,7 @@ class Collator:
                 return ids[:MAX_ANSWER], len(items)
             items.pop()
 
-    def _texts(self, answers: Sequence[list[int] | None]) -> dict[str, Tensor]:
+    def _texts(self, answers: Sequence[Sequence[int] | None]) -> dict[str, Tensor]:
         question, end = self.processor.question(), self.processor.tokenizer.eos_token_id
         # Photographs that nobody annotated have no answer: they are seen and nothing is asked of them.
         rows = [[*question, *(answer or []), end] for answer in answers]

@@ -133,7 +133,7 @@ def augmented(example: Example, rng: np.random.Generator, canvas: int | None = N
     turned = _mirrored if mirror else _as_it_is
     return {
         **example,
-        "pixels": _relit(pixels, rng),
+        "pixels": np.asarray(_relit(Image.fromarray(pixels), rng)),
         "width": width,
         "height": height,
         "scene": turned(example["scene"]),
@@ -165,10 +165,9 @@ def _as_it_is(text: str) -> str:
     return text
 
 
-def _relit(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _relit(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Brightness, contrast and each channel a few per cent up or down: colours mean something here."""
     contrast, brightness = rng.uniform(0.92, 1.08), rng.uniform(-8, 8)
     tint = rng.uniform(0.97, 1.03, size=3)
     table = np.clip((np.arange(256)[:, None] - 128) * contrast * tint + 128 + brightness, 0, 255)
-    lookup = table.astype(np.uint8)
-    return np.stack([lookup[pixels[:, :, channel], channel] for channel in range(3)], axis=2)
+    return image.point(table.astype(np.uint8).T.ravel().tolist())

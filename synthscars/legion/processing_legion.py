@@ -7,7 +7,7 @@ mask, a patch and a polygon speak of the same place.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from transformers.processing_utils import ProcessorMixin
 from synthscars.legion.configuration_legion import LegionConfig
 
 IMAGE_TOKEN = "<image>"
+ENCODER_INPUTS = ("pixel_values", "grounding_pixel_values")
+"""What the global and what the grounding encoder looks at, by the names that the model has for them."""
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _SAM = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _GREY = 124
@@ -99,13 +101,14 @@ class LegionProcessor(ProcessorMixin):
             inputs["detection_pixel_values"] = seen
         return BatchFeature(inputs)
 
-    def pixels(self, squares: Tensor) -> dict[str, Tensor]:
-        """Both encoders' inputs from (batch, canvas, canvas, 3) squares of 0 to 255."""
+    def pixels(self, squares: Tensor, names: Iterable[str] = ENCODER_INPUTS) -> dict[str, Tensor]:
+        """Both encoders' inputs, or those named, from (batch, canvas, canvas, 3) squares of 0 to 255."""
         planes = _planes(squares)
-        return {
-            "pixel_values": _normalised(planes, self.global_size, _CLIP),
-            "grounding_pixel_values": _normalised(planes, self.grounding_size, _SAM),
+        wanted = {
+            "pixel_values": (self.global_size, _CLIP),
+            "grounding_pixel_values": (self.grounding_size, _SAM),
         }
+        return {name: _normalised(planes, *wanted[name]) for name in names}
 
     def detection_pixels(self, squares: Tensor) -> Tensor:
         """What detection looks at, from (batch, canvas, canvas, 3) squares of 0 to 255."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.paper import let_learn
+from synthscars.legion.processing_legion import ENCODER_INPUTS
 from synthscars.legion.warmup import Scaffold, origin_loss, warmup_losses, word_loss
 
 Losses = dict[str, Tensor]
@@ -36,6 +37,14 @@ def learns(model: LegionForArtifactAnalysis, stage: str) -> list[nn.Module]:
         # The mask path stays as the warm-up left it, so that its prompts stay a fixed language to be learned.
         return [model.llava, model.prompt_projection, model.subtype_head]
     return [model.detection_head]
+
+
+def pictures(model: LegionForArtifactAnalysis, stage: str) -> tuple[str, ...]:
+    """The names of the inputs of `forward` for the encoders that a stage looks through."""
+    if stage == "warmup":
+        return ("grounding_pixel_values",)
+    # The masks of a frozen mask path teach nothing that `align` does not teach at a fraction of the time.
+    return ("pixel_values",) if stage == "words" or hasattr(model, "scaffold") else ENCODER_INPUTS
 
 
 def freeze_but(model: LegionForArtifactAnalysis, stage: str) -> None:
@@ -79,9 +88,7 @@ def language_step(model: LegionForArtifactAnalysis, batch: dict[str, Any]) -> tu
     path understands; `word` and `origin` keep the global encoder from forgetting.
     """
     warmed = hasattr(model, "scaffold")
-    # The masks of a frozen mask path teach nothing that `align` does not teach at a fraction of the time.
-    left_out = {"grounding_pixel_values"} if warmed else set()
-    output = model(**{name: batch[name] for name in _INPUTS if name in batch and name not in left_out})
+    output = model(**{name: batch[name] for name in _INPUTS if name in batch})
     losses = {
         name: getattr(output, f"{name}_loss")
         for name in ("text", "dice", "bce", "subtype")

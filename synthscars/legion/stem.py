@@ -55,7 +55,7 @@ class Pyramid(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """See the class."""
-        return self.scales(pixels)[0]
+        return self._seen(self._first(pixels))[0]
 
     def scales(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What `forward` gives; what is seen in patches twice as large: half the sides, as wide; the texture.
@@ -63,12 +63,19 @@ class Pyramid(nn.Module):
         The texture is mean and deviation of what is seen in patches of 4, in each of 4 x 4 windows of the
         picture: (batch, 2 * texture_width, 4, 4).
         """
+        first = self._first(pixels)
+        return *self._seen(first), _texture(first.float())
+
+    def _first(self, pixels: Tensor) -> Tensor:
         # Convolutions on CPUs are faster so by a third.
-        first = self.below[:_TEXTURE](pixels.contiguous(memory_format=torch.channels_last))
+        first: Tensor = self.below[:_TEXTURE](pixels.contiguous(memory_format=torch.channels_last))
+        return first
+
+    def _seen(self, first: Tensor) -> tuple[Tensor, Tensor]:
         one = self.below[_TEXTURE:](first)
         two = self.coarse(one)
         two = two + _twice(self.back_to_coarse(self.coarsest(two)))
-        return self.norm(self.mix(one + _twice(self.back(two)))), two, _texture(first.float())
+        return self.norm(self.mix(one + _twice(self.back(two)))), two
 
 
 class StemEmbeddings(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from synthscars.legion.attention import full_attention
 from synthscars.legion.collate import Collator
 from synthscars.legion.dataset import Examples, ExampleStream
 from synthscars.legion.epoch_report import answered
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
-from synthscars.legion.stages import freeze_but, language_step, rest, warmup_step, words_step
+from synthscars.legion.stages import freeze_but, language_step, pictures, rest, warmup_step, words_step
 
 LOG = "training.jsonl"
 _WEIGHTS = "model.safetensors"
@@ -57,12 +59,15 @@ def train_stage(
         model=model,
         args=_arguments(run, examples),
         train_dataset=examples,
-        data_collator=Collator(processor, model.config, text=run.stage == "language"),
+        data_collator=Collator(
+            processor, model.config, text=run.stage == "language", pictures=pictures(model, run.stage)
+        ),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Epochs(trainer, processor, validation))
     last = get_last_checkpoint(str(run.folder)) if run.folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    with full_attention(model) if trainer.args.use_cpu and trainer.args.bf16 else nullcontext():
+        trainer.train(resume_from_checkpoint=last)
 
 
 def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArguments:

@@ -162,6 +162,7 @@ def test_answers_of_all_queues_become_one_record_an_image(
         expected = sorted(raters[rater].rater_id for rater in RATERS if record.image_id in owners[rater])
         assert sorted(records[record.image_id].raters) == expected
     again = run(workspace, "platform", "pull")
+    # A project is left out if the server still gives the mark that was read from its export.
     assert (again["is_new"], again["fetched"], again["projects"]) == (False, 0, pulled["projects"])
 
 

@@ -175,6 +175,12 @@ def test_images_of_likely_label_errors_are_sent_with_what_is_suspected(
     said = client.request("GET", f"/api/tasks/{task.id}/")["data"]["said"].splitlines()
     assert said[0] == "likely label error 1: the left hand. Do mask and text belong together?"
     assert said[1] == "rater-1: 1 region, human, A person stands."
+    # What was suspected stays when the image is sent again for another reason.
+    other = msgspec.structs.replace(seen, rater_id="rater-2", status="clean", scene="Nothing is wrong.")
+    changed = msgspec.structs.replace(record, reviews=(seen, other))
+    assert push_review(client, workspace, [changed], Problems()).renewed == 1
+    renewed = client.request("GET", f"/api/tasks/{task.id}/")["data"]["said"].splitlines()
+    assert renewed == [*said, "rater-2: no visible artifact, human, Nothing is wrong."]
 
 
 def test_predictions_of_a_file_are_put_into_the_tasks_once(started: Started, tmp_path: Path) -> None:

@@ -116,17 +116,19 @@ def answering(content: bytes, status: int = 200) -> Client:
 
 
 @pytest.mark.parametrize(
-    ("content", "status"),
+    ("content", "status", "told"),
     [
-        (b"<!doctype html><title>Log in</title>", 200),
-        (b'[{"id": 1}, {"id": 2, "ann', 200),
-        (b"", 200),
-        (b'{"detail": "Invalid token."}', 401),
-        (b"<h1>Server Error (500)</h1>", 500),
+        (b"<!doctype html><title>Log in</title>", 200, "whole export: an HTML page"),
+        (b'[{"id": 1}, {"id": 2, "ann', 200, "whole export: it: "),
+        (b"", 200, "whole export: it: the file is empty"),
+        (b'{"detail": "Invalid token."}', 401, "Invalid token"),
+        (b"<h1>Server Error (500)</h1>", 500, "500.: an HTML page"),
     ],
 )
-def test_what_is_no_whole_export_is_not_kept(workspace: Workspace, content: bytes, status: int) -> None:
-    with pytest.raises(PlatformError) as caught:
+def test_what_is_no_whole_export_is_not_kept(
+    workspace: Workspace, content: bytes, status: int, told: str
+) -> None:
+    with pytest.raises(PlatformError, match=told) as caught:
         pull(answering(content, status), Project(1, "scars"), workspace, Problems())
     assert "f" * 40 not in str(caught.value)
     assert "<" not in str(caught.value)
