@@ -34,11 +34,15 @@ class PushResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task on the server. `answers`: annotations of any kind, also skips; drafts are not among them."""
+    """A task on the server. `answers`: annotations of any kind, also skips; drafts are not among them.
+
+    data: what the interface shows, and whatever else was pushed with it.
+    """
 
     id: int
     image_id: str
     answers: int
+    data: dict[str, Any]
 
 
 def push(
@@ -119,9 +123,10 @@ def list_tasks(client: Client, project: Project) -> Iterator[Task]:
     """Every task of the project that names an image."""
     fields = "id,data,total_annotations,cancelled_annotations"
     for entry in client.pages("/api/tasks/", project=project.id, page_size=BATCH, include=fields):
-        image_id = entry["data"].get("image_id") if isinstance(entry.get("data"), dict) else None
+        data = entry["data"] if isinstance(entry.get("data"), dict) else {}
+        image_id = data.get("image_id")
         if isinstance(image_id, str) and image_id:
-            yield Task(int(entry["id"]), image_id, _answers(entry))
+            yield Task(int(entry["id"]), image_id, _answers(entry), data)
 
 
 def image_url(workspace: Workspace, image_id: str) -> str | None:

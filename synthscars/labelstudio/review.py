@@ -153,9 +153,8 @@ def push_review(
             found = candidates(record, min_iou=min_iou)
             items = results(found, _common(record), record.width, record.height)
             task = tasks.get(record.image_id)
-            answered = task is not None and task.answers
-            data = {} if task is None or answered else client.request("GET", f"/api/tasks/{task.id}/")["data"]
-            told = list(notes.get(record.image_id, ())) or data.get(_NOTES, [])
+            before = task.data if task is not None else {}
+            told = list(notes.get(record.image_id, ())) or before.get(_NOTES, [])
             said = said_of(record, told)
             digest = _digest(items, said)
             if task is None:
@@ -165,12 +164,12 @@ def push_review(
                 data = {**task_data(record, url), "said": said, _NOTES: told, _DIGEST: digest}
                 new.append({"data": data, "predictions": [{"model_version": VERSION, "result": items}]})
                 continue
-            if answered or data.get(_DIGEST) == digest:
+            if task.answers or before.get(_DIGEST) == digest:
                 present += 1
             else:
                 renewed += 1
                 if not dry_run:
-                    new_data = {**data, "said": said, _NOTES: told, _DIGEST: digest}
+                    new_data = {**before, "said": said, _NOTES: told, _DIGEST: digest}
                     _renew(client, project, task.id, items, new_data, there.get(task.id, []))
         if new and not dry_run:
             client.request("POST", f"/api/projects/{project.id}/import", json=new)
