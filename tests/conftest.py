@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes that each let torch have all cores are ten times as slow as one core each. Before
+    # anything imports torch, and for the processes that tests start.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: the machine may be busy. Derandomized: a change that passed here passes there.
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("thorough", deadline=None, max_examples=1000)

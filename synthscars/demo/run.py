@@ -187,13 +187,18 @@ def _is_majority(votes: int) -> bool:
 
 def load_release(folder: Path) -> Iterator[ImageRecord]:
     """Every image of a release, through `datasets.load_dataset`, as anybody would open it."""
-    from datasets import disable_progress_bars, load_dataset
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, load_dataset
 
+    shown = not are_progress_bars_disabled()
     disable_progress_bars()
-    with TemporaryDirectory(prefix="synthscars-") as cache:
-        for split, rows in load_dataset(str(folder), cache_dir=cache).items():
-            for row in rows:
-                yield from_row(row, split)
+    try:
+        with TemporaryDirectory(prefix="synthscars-") as cache:
+            for split, rows in load_dataset(str(folder), cache_dir=cache).items():
+                for row in rows:
+                    yield from_row(row, split)
+    finally:
+        if shown:
+            enable_progress_bars()
 
 
 def _workspace(path: Path, truth: Mapping[str, ImageRecord]) -> Workspace:

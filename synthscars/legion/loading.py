@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers.utils import logging
 
 from synthscars.legion.predictor import Predictor
 
@@ -15,7 +14,6 @@ def load_checkpoint(checkpoint: Path, device: str = "auto") -> Predictor:
 
     Raises `UsageError` if the folder holds no LEGION.
     """
-    logging.disable_progress_bar()  # of loading: it would stand among our own
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return Predictor(checkpoint, device=device)

@@ -13,6 +13,13 @@ from synthscars.legion import Predictor
 from synthscars.legion.quiet import quiet
 
 
+@pytest.fixture(autouse=True)
+def shown() -> None:
+    """Bars are shown before each of these tests, whatever others have left."""
+    datasets.enable_progress_bars()
+    logging.enable_progress_bar()
+
+
 def test_loading_a_model_draws_no_bars(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = untrained(tmp_path)
     capfd.readouterr()
