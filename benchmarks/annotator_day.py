@@ -39,8 +39,8 @@ from synthscars.labelstudio.credentials import load_credentials
 from synthscars.labelstudio.people import Person as Account
 from synthscars.labelstudio.people import submit
 from synthscars.labelstudio.project import Project
-from synthscars.labelstudio.push import list_tasks
 from synthscars.labelstudio.server import require
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.records import ImageRecord, Review
 from synthscars.workspace import Workspace
 

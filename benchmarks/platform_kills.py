@@ -39,10 +39,10 @@ from synthscars.labelstudio.assignment import assigned_projects
 from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.people import Person, add_person
 from synthscars.labelstudio.project import Project
-from synthscars.labelstudio.push import list_tasks
 from synthscars.labelstudio.roles import set_role
 from synthscars.labelstudio.server import find, stop
 from synthscars.labelstudio.service import find_companion, stop_companion
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.workspace import Workspace
 
 OPERATIONS = ("push", "submit", "pull")

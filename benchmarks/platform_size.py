@@ -25,8 +25,9 @@ from release_measure import peak_mb
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.project import Project, put_project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.push import BATCH, image_url, push
+from synthscars.labelstudio.push import image_url, push
 from synthscars.labelstudio.server import start, stop
+from synthscars.labelstudio.tasks import BATCH
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace

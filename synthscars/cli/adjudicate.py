@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synthscars.cli.common import json_option, output, print_json, workspace_option
+from synthscars.cli.common import held, json_option, output, print_json, workspace_option
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @workspace_option
 @json_option
 def adjudicate(workspace: Workspace, image: str, rater: str, undo: bool, as_json: bool) -> None:
-    """Make the answer of one rater about an IMAGE final, whatever the majority says.
+    """Make the answer of one rater about an IMAGE final, whatever the majority or an adjudicator says.
 
     IMAGE is a file name or the first digits of an image id; RATER is an id as `synthscars consensus` prints
     it, or the e-mail address of the account. To correct all raters, answer the task yourself in Label Studio
-    and name yourself. Needs the running server; counts from the next pull on.
+    and name yourself. The newest decision holds. Needs the running server; counts from the next pull on.
 
     \b
     Examples:
@@ -33,8 +33,9 @@ def adjudicate(workspace: Workspace, image: str, rater: str, undo: bool, as_json
     """
     from synthscars.labelstudio.adjudicate import find_image, make_final
     from synthscars.labelstudio.client import connect
-    from synthscars.labelstudio.project import find_project
+    from synthscars.labelstudio.project import find_project, list_projects
     from synthscars.labelstudio.queues import projects_of_image
+    from synthscars.labelstudio.settling import overrule
     from synthscars.problems import PlatformError, UsageError
 
     if bool(rater) == undo:
@@ -42,10 +43,15 @@ def adjudicate(workspace: Workspace, image: str, rater: str, undo: bool, as_json
     found = find_image(workspace, image)
     client = connect(workspace)
     common = find_project(client, workspace)
-    projects = [*([common] if common else []), *projects_of_image(workspace, found.image_id)]
+    known = {project.id: project for project in projects_of_image(workspace, found.image_id)}
+    known |= {common.id: common} if common else {}
+    there = {int(entry["id"]) for entry in list_projects(client, include="id")}
+    projects = [project for number, project in known.items() if number in there]
     if not projects:
         raise PlatformError("Label Studio has no project of this workspace", fix="synthscars platform push")
-    final = make_final(client, projects, found, rater)
+    with held(workspace):
+        final = make_final(client, projects, found, rater)
+        overrule(client, workspace, found.image_id)
     if as_json:
         print_json(final)
     else:

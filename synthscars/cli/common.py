@@ -77,6 +77,15 @@ def open_workspace(path: Path) -> Workspace:
     return Workspace.open(path)  # raises the error that says what to do
 
 
+@contextmanager
+def held(workspace: Workspace) -> Iterator[None]:
+    """Hold the workspace for writing; whoever has to wait for another command is told for which."""
+    from synthscars.labelstudio.locking import workspace_lock
+
+    with workspace_lock(workspace, lambda line: console().print(line, markup=False)):
+        yield
+
+
 def console() -> Console:
     """The console for everything that is not a result (stderr)."""
     from rich.console import Console

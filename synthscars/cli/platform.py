@@ -9,6 +9,7 @@ import click
 from synthscars.cli.common import (
     console,
     finish,
+    held,
     json_option,
     output,
     print_json,
@@ -95,7 +96,7 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
         companion = plan_companion(workspace, say, port=port, host=host, public_url=public_url)
         _, started = start(workspace, say, 0, companion.public_url)
         client = connect(workspace)
-        with workspace.lock():
+        with held(workspace):
             ensure_project(client, workspace)
             refresh(client, workspace)
         companion, begun = start_companion(workspace, companion, say)
@@ -156,7 +157,7 @@ def push(workspace: Workspace, dry_run: bool, as_json: bool) -> None:
 
     problems = Problems()
     client = connect(workspace)
-    with workspace.lock():
+    with held(workspace):
         project = ensure_project(client, workspace)
         total = sum(1 for _ in workspace.images())
         with progress("sending images", total) as advance:
@@ -193,7 +194,7 @@ def pull(workspace: Workspace, full: bool, as_json: bool) -> None:
     from synthscars.labelstudio.client import connect
     from synthscars.labelstudio.project import find_project
     from synthscars.labelstudio.pull import pull as pull_answers
-    from synthscars.labelstudio.review import settle
+    from synthscars.labelstudio.settling import settle
     from synthscars.problems import PlatformError, Problems
 
     problems = Problems()
@@ -205,7 +206,7 @@ def pull(workspace: Workspace, full: bool, as_json: bool) -> None:
         raise PlatformError(
             "the workspace has no project in Label Studio", fix="make it with `synthscars platform push`"
         )
-    with workspace.lock(), progress("fetching projects", max(len(queues), 1)) as advance:
+    with held(workspace), progress("fetching projects", max(len(queues), 1)) as advance:
         settled = settle(client, workspace)
         result = pull_answers(client, project, workspace, problems, full=full, advance=advance)
     if as_json:

@@ -10,6 +10,7 @@ import click
 
 from synthscars.cli.common import (
     finish,
+    held,
     json_option,
     output,
     print_json,
@@ -90,7 +91,7 @@ def assign(
         return
     problems = Problems()
     client = None if dry_run else connect(workspace)
-    with workspace.lock():
+    with held(workspace):
         before = read_assignment(workspace)
         wish = _changed(
             before.wish,
@@ -157,7 +158,7 @@ def reopen(workspace: Workspace, image: str, raters: tuple[str, ...], as_json: b
     problems = Problems()
     found = find_image(workspace, image)
     client = connect(workspace)
-    with workspace.lock():
+    with held(workspace):
         result = reopen_image(client, workspace, found, _accounts(client, raters), problems)
     if as_json:
         print_json({**_fields(result), "problems": problems.to_json()})

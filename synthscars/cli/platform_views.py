@@ -10,6 +10,7 @@ import click
 from synthscars.cli.common import (
     console,
     finish,
+    held,
     json_option,
     output,
     print_json,
@@ -78,7 +79,7 @@ def review(
             count=left_out,
         )
     client = connect(workspace)
-    with workspace.lock(), progress("sending images", len(found)) as advance:
+    with held(workspace), progress("sending images", len(found)) as advance:
         result = push_review(
             client, workspace, found, problems, notes=notes, dry_run=dry_run, advance=advance
         )
@@ -161,7 +162,7 @@ def preannotate(
 
     problems = Problems()
     client = connect(workspace)
-    with PredictionFile(predictions, problems) as file, workspace.lock():
+    with PredictionFile(predictions, problems) as file, held(workspace):
 
         def say(image_id: str) -> dict[str, object] | None:
             found = file.get(image_id)

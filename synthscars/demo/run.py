@@ -22,9 +22,10 @@ from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.project import Project, ensure_project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.push import list_tasks, push
+from synthscars.labelstudio.push import push
 from synthscars.labelstudio.server import start
 from synthscars.labelstudio.status import platform_status
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.problems import Problems, WorkspaceError
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.release import build_release

@@ -6,13 +6,12 @@ Label Studio keeps a ground-truth mark with every annotation, and its community 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
-from synthscars.labelstudio.push import list_tasks
+from synthscars.labelstudio.tasks import Answer, list_answers, newest
 from synthscars.problems import UsageError
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
@@ -56,35 +55,29 @@ def make_final(client: Client, projects: Sequence[Project], image: ImageRecord, 
     again. Takes effect with the next pull. Raises `UsageError` naming the raters there are if that one did
     not answer, `PlatformError` if the server refuses.
     """
-    answers = [
-        annotation
-        for project in projects
-        for task in list_tasks(client, project)
-        if task.image_id == image.image_id
-        for annotation in client.request("GET", f"/api/tasks/{task.id}/annotations/")
-    ]
+    answers = [answer for project in projects for answer in list_answers(client, project, [image.image_id])]
     names = {f"rater-{user['id']}": str(user["email"]) for user in client.request("GET", "/api/users/")}
-    chosen = [answer for answer in answers if rater in (_rater_id(answer), names.get(_rater_id(answer)))]
+    chosen = [answer for answer in answers if rater in (answer.rater_id, names.get(answer.rater_id))]
     if rater and not chosen:
-        raters = sorted({_rater_id(answer) for answer in answers})
+        raters = sorted({answer.rater_id for answer in answers})
         there = ", ".join(f"{each} ({names[each]})" if each in names else each for each in raters)
         raise UsageError(
             f"{rater} did not answer {image.file_name}",
             fix=f"raters who did: {there}" if there else "nobody did yet",
         )
     # Of several answers of one rater the latest counts, as it does when they are read.
-    final = max(chosen, key=lambda answer: (str(answer.get("updated_at")), answer["id"]), default=None)
-    for answer in answers:
-        is_final = final is not None and answer["id"] == final["id"]
-        if answer.get("ground_truth") is not is_final:
-            client.request("PATCH", f"/api/annotations/{answer['id']}/", json={"ground_truth": is_final})
+    final = max(chosen, key=newest, default=None) if rater else None
+    put_marks(client, answers, final)
     return Final(
         image_id=image.image_id,
         file_name=image.file_name,
-        rater_id=_rater_id(final) if final is not None else "",
+        rater_id=final.rater_id if final is not None else "",
     )
 
 
-def _rater_id(answer: dict[str, Any]) -> str:
-    by = answer.get("completed_by")
-    return f"rater-{by['id'] if isinstance(by, dict) else by}"
+def put_marks(client: Client, answers: Sequence[Answer], final: Answer | None) -> None:
+    """Let one answer about an image have the mark, and no other of `answers`."""
+    for answer in answers:
+        is_final = final is not None and answer.id == final.id
+        if answer.final is not is_final:
+            client.request("PATCH", f"/api/annotations/{answer.id}/", json={"ground_truth": is_final})

@@ -16,7 +16,6 @@ import sqlite3
 import stat
 import tarfile
 import tempfile
-import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -31,15 +30,14 @@ from synthscars.files import sync_folder
 from synthscars.labelstudio import companion_file
 from synthscars.labelstudio.database import SQLITE_NAME, postgres_of
 from synthscars.labelstudio.environment import LABEL_STUDIO_VERSION
+from synthscars.labelstudio.locking import workspace_lock
 from synthscars.labelstudio.postgres_tools import DUMP_NAME, dump
-from synthscars.problems import PlatformError, UsageError, WorkspaceError
+from synthscars.problems import PlatformError, UsageError
 from synthscars.workspace import Workspace
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
 FOLDER_NAME = "backups"
-LOCK_SECONDS = 300.0
-"""For which a backup waits until another command (a pull, most often) has finished."""
 
 # What is made again (pictures, links to images), belongs to a process, or tells only what happened.
 _LEFT_OUT = frozenset({"cache", "served", "export", "test_data", "server.json", MANIFEST_NAME})
@@ -94,7 +92,7 @@ def backup(workspace: Workspace, target: Path | None = None) -> Backup:
         )
     if target.exists():
         raise UsageError(f"{target} exists already", fix="name another file with --output")
-    with _patient_lock(workspace), staging_folder(workspace) as staged:
+    with workspace_lock(workspace), staging_folder(workspace) as staged:
         kind: Literal["sqlite", "postgresql"]
         postgres = postgres_of(workspace)
         if postgres is not None:
@@ -134,26 +132,6 @@ def staging_folder(workspace: Workspace) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _patient_lock(workspace: Workspace) -> Iterator[None]:
-    """The workspace's lock: a nightly backup must not fail because a pull runs just then."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        lock = workspace.lock()
-        try:
-            lock.__enter__()
-        except WorkspaceError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-            continue
-        break
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _copy_database(source: Path, target: Path) -> None:

@@ -1,15 +1,43 @@
-"""Starting and stopping is one command's business at a time; who comes second is told so at once."""
+"""One command at a time. Who starts or stops the platform second is told so; who writes second waits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 from synthscars.locks import lock_at_once
-from synthscars.problems import PlatformError
+from synthscars.problems import PlatformError, WorkspaceError
 from synthscars.workspace import Workspace
+
+PATIENCE = 300.0
+"""Seconds. A pull of many answers takes most of a minute."""
+
+
+@contextmanager
+def workspace_lock(workspace: Workspace, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+    """Hold the workspace for writing, after whoever holds it now.
+
+    The companion pulls when it sees fit, for which nobody should be refused. say: told at once who is waited
+    for. Raises `WorkspaceError` after `PATIENCE` seconds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    with ExitStack() as held:
+        waiting = False
+        while True:
+            try:
+                held.enter_context(workspace.lock())
+                break
+            except WorkspaceError as error:
+                if time.monotonic() >= deadline:
+                    raise
+                if not waiting:
+                    say(f"waiting: {error.message}")
+                waiting = True
+                time.sleep(0.2)
+        yield
 
 
 @contextmanager

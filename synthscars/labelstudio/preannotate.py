@@ -12,7 +12,7 @@ import msgspec
 from synthscars.files import atomic_file
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project
-from synthscars.labelstudio.push import BATCH, list_tasks
+from synthscars.labelstudio.tasks import BATCH, list_tasks
 from synthscars.predictions import Prediction
 from synthscars.problems import Problems
 

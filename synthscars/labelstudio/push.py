@@ -12,13 +12,10 @@ from synthscars.converters.labelstudio import task_data
 from synthscars.labelstudio.client import Client, UncertainError
 from synthscars.labelstudio.companion_file import IMAGES_PATH, read_companion
 from synthscars.labelstudio.project import Project
+from synthscars.labelstudio.tasks import BATCH, Task, list_tasks
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
-
-BATCH = 1000
-"""Tasks per request. Each request is one transaction of the server."""
-
 
 Predictions = Callable[[ImageRecord], list[dict[str, Any]]]
 
@@ -31,18 +28,6 @@ class PushResult(msgspec.Struct, frozen=True, kw_only=True):
     pushed: int
     removed: int = 0
     dry_run: bool = False
-
-
-class Task(msgspec.Struct, frozen=True):
-    """A task on the server. `answers`: annotations of any kind, also skips; drafts are not among them.
-
-    data: what the interface shows, and whatever else was pushed with it.
-    """
-
-    id: int
-    image_id: str
-    answers: int
-    data: dict[str, Any]
 
 
 def push(
@@ -119,16 +104,6 @@ def add_tasks(
     return sent
 
 
-def list_tasks(client: Client, project: Project) -> Iterator[Task]:
-    """Every task of the project that names an image."""
-    fields = "id,data,total_annotations,cancelled_annotations"
-    for entry in client.pages("/api/tasks/", project=project.id, page_size=BATCH, include=fields):
-        data = entry["data"] if isinstance(entry.get("data"), dict) else {}
-        image_id = data.get("image_id")
-        if isinstance(image_id, str) and image_id:
-            yield Task(int(entry["id"]), image_id, _answers(entry), data)
-
-
 def image_url(workspace: Workspace, image_id: str) -> str | None:
     """Where people get an image of the workspace from, `None` if its file is missing.
 
@@ -180,10 +155,6 @@ def remove_repeated(client: Client, project: Project) -> int:
 def _count(client: Client, project: Project) -> int | None:
     count = client.request("GET", f"/api/projects/{project.id}/").get("task_number")
     return count if isinstance(count, int) else None
-
-
-def _answers(entry: dict[str, Any]) -> int:
-    return int(entry.get("total_annotations") or 0) + int(entry.get("cancelled_annotations") or 0)
 
 
 def _drafts(client: Client, task: Task) -> int:

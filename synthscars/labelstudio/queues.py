@@ -22,8 +22,9 @@ from synthscars.labelstudio.assignment import (
 )
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project, list_projects, put_project
-from synthscars.labelstudio.push import add_tasks, list_tasks, remove_repeated
+from synthscars.labelstudio.push import add_tasks, remove_repeated
 from synthscars.labelstudio.server import served_images
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
@@ -91,12 +92,12 @@ def refresh(client: Client, workspace: Workspace) -> None:
 
 
 def projects_of_image(workspace: Workspace, image_id: str) -> list[Project]:
-    """The queues that hold an image."""
+    """Those in which there can be answers about an image: the queues that hold it, and what is nobody's."""
     keys = {batch.key for batch in read_assignment(workspace).batches if image_id in batch.images}
     return [
         Project(id=each.id, title=each.title)
         for each in assigned_projects(workspace)
-        if each.rater is not None and (each.rater, each.kind, each.batch) in keys
+        if each.rater is None or (each.rater, each.kind, each.batch) in keys
     ]
 
 

@@ -7,7 +7,6 @@ the answer is submitted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -22,8 +21,8 @@ from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.credentials import Account, load_credentials
 from synthscars.labelstudio.planning import reopen
 from synthscars.labelstudio.project import Project
-from synthscars.labelstudio.push import Task, list_tasks
 from synthscars.labelstudio.queues import fulfil
+from synthscars.labelstudio.tasks import Task, list_answers, list_tasks, newest
 from synthscars.problems import Problems, UsageError
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
@@ -93,15 +92,16 @@ def _offer(client: Client, workspace: Workspace, plan: Assignment, image: ImageR
     path = f"/api/tasks/{tasks[-1].id}/drafts"
     if own.request("GET", path):
         return False
-    answers: list[dict[str, Any]] = []
-    for task in tasks[:-1]:
-        answers += client.request("GET", f"/api/tasks/{task.id}/annotations/") if task.answers else []
+    answers = [
+        answer
+        for project in _projects(workspace, plan, image, rater)
+        for answer in list_answers(client, project, [image.image_id])
+    ]
     # Adjudicators answer in queues as well.
-    mine = [answer for answer in answers if answer.get("completed_by") == account.id and answer.get("result")]
+    mine = [answer for answer in answers if answer.rater_id == f"rater-{account.id}" and answer.result]
     if not mine:
         return False
-    newest = max(mine, key=lambda answer: (str(answer.get("updated_at")), answer["id"]))
-    own.request("POST", path, json={"result": newest["result"], "lead_time": 0})
+    own.request("POST", path, json={"result": max(mine, key=newest).result, "lead_time": 0})
     return True
 
 
@@ -117,14 +117,18 @@ def _tasks(
     client: Client, workspace: Workspace, plan: Assignment, image: ImageRecord, rater: str
 ) -> list[Task]:
     """The tasks with which a rater has an image, oldest first."""
+    return [
+        task
+        for project in _projects(workspace, plan, image, rater)
+        for task in list_tasks(client, project, [image.image_id])
+    ]
+
+
+def _projects(workspace: Workspace, plan: Assignment, image: ImageRecord, rater: str) -> list[Project]:
+    """The projects in which a rater has an image, oldest first."""
     noted = {(each.rater or "", str(each.kind), each.batch): each for each in assigned_projects(workspace)}
-    found: list[Task] = []
-    for batch in sorted(plan.of(rater), key=_age):
-        if image.image_id in batch.images:
-            project = noted[batch.key]
-            tasks = list_tasks(client, Project(id=project.id, title=project.title))
-            found += [task for task in tasks if task.image_id == image.image_id]
-    return found
+    having = [batch for batch in sorted(plan.of(rater), key=_age) if image.image_id in batch.images]
+    return [Project(id=noted[batch.key].id, title=noted[batch.key].title) for batch in having]
 
 
 def _age(batch: Batch) -> tuple[bool, str]:

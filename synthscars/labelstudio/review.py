@@ -21,7 +21,8 @@ from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.interface import review_config
 from synthscars.labelstudio.preannotate import put_predictions
 from synthscars.labelstudio.project import Project, project_title, put_project
-from synthscars.labelstudio.push import BATCH, found_url, list_tasks
+from synthscars.labelstudio.push import found_url
+from synthscars.labelstudio.tasks import BATCH, list_tasks
 from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.taxonomy import load_taxonomy
@@ -154,7 +155,7 @@ def push_review(
             items = results(found, _common(record), record.width, record.height)
             task = tasks.get(record.image_id)
             before = task.data if task is not None else {}
-            told = list(notes.get(record.image_id, ())) or before.get(_NOTES, [])
+            told = list(notes.get(record.image_id, ())) or _notes(before)
             said = said_of(record, told)
             digest = _digest(items, said)
             if task is None:
@@ -188,40 +189,10 @@ def push_review(
     )
 
 
-def settle(client: Client, workspace: Workspace) -> int:
-    """Make what adjudicators submitted in review projects final; returns how many answers became it now.
-
-    Other answers of the same image lose the mark: the last decision holds. To be called before a pull, with
-    the workspace locked. Raises `PlatformError` if the server refuses.
-    """
-    projects = assigned_projects(workspace)
-    there = {int(entry["id"]) for entry in client.pages("/api/projects/", page_size=100, include="id")}
-    settled: dict[str, int] = {}
-    for each in projects:
-        if each.kind != KIND or each.id not in there:
-            continue
-        for task in list_tasks(client, _as_project(each)):
-            if not task.answers:
-                continue
-            answers = client.request("GET", f"/api/tasks/{task.id}/annotations/")
-            last = max(answers, key=lambda one: (str(one.get("updated_at")), one["id"]), default=None)
-            if last is not None and last.get("ground_truth") is not True:
-                settled[task.image_id] = int(last["id"])
-    if settled:
-        _move_marks(client, [each for each in projects if each.id in there], settled)
-    return len(settled)
-
-
-def _move_marks(client: Client, projects: Sequence[AssignedProject], settled: dict[str, int]) -> None:
-    for each in projects:
-        for task in list_tasks(client, _as_project(each)):
-            if task.image_id not in settled or not task.answers:
-                continue
-            for answer in client.request("GET", f"/api/tasks/{task.id}/annotations/"):
-                final = int(answer["id"]) == settled[task.image_id]
-                if (answer.get("ground_truth") is True) is not final:
-                    body = {"ground_truth": final}
-                    client.request("PATCH", f"/api/annotations/{answer['id']}/", json=body)
+def _notes(data: Json) -> list[str]:
+    # People can edit what a task holds.
+    noted = data.get(_NOTES)
+    return [note for note in noted if isinstance(note, str)] if isinstance(noted, list) else []
 
 
 def _ensure_project(client: Client, workspace: Workspace, noted: AssignedProject | None) -> Project:

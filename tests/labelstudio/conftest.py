@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from browser import browser
+from migrated import with_tables
 from platform_images import fill
 from postgres import missing, running_postgres
 
@@ -43,12 +44,12 @@ Served = tuple[Workspace, list[ImageRecord]]
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
+def serving(folders: pytest.TempPathFactory, name: str) -> Iterator[Served]:
     """A workspace with five simulated images whose Label Studio runs, and the truth about the images."""
     from synthscars.labelstudio.server import start, stop
     from synthscars.labelstudio.service import stop_companion
 
-    workspace = Workspace.create(folder / "scars", "test scars")
+    workspace = with_tables(Workspace.create(folders.mktemp(name) / "scars", "test scars"), folders)
     truth = fill(workspace, IMAGES)
     try:
         start(workspace, print)
@@ -60,15 +61,15 @@ def serving(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all test modules that do not mind each other: its first start takes half a minute."""
-    with serving(tmp_path_factory.mktemp("platform")) as served:
+    """One server for all test modules that do not mind each other."""
+    with serving(tmp_path_factory, "platform") as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def served_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One for a module that counts everybody and everything on the server."""
-    with serving(tmp_path_factory.mktemp("alone")) as served:
+    with serving(tmp_path_factory, "alone") as served:
         yield served
 
 
@@ -84,7 +85,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, 
     from synthscars.labelstudio.server import start, stop
     from synthscars.labelstudio.service import stop_companion
 
-    workspace = Workspace.create(tmp_path_factory.mktemp("team") / "scars", "team <b>&")
+    folder = tmp_path_factory.mktemp("team") / "scars"
+    workspace = with_tables(Workspace.create(folder, "team <b>&"), tmp_path_factory)
     truth = fill(workspace, 12)
     try:
         # As `platform up` starts it, which would else move it to another port.

@@ -22,8 +22,7 @@ from click.testing import CliRunner
 from folders import folder_bytes
 
 from synthscars.cli import main
-from synthscars.labelstudio import backup as backup_module
-from synthscars.labelstudio import postgres_tools, restoring
+from synthscars.labelstudio import locking, postgres_tools, restoring
 from synthscars.labelstudio.backup import backup
 from synthscars.labelstudio.companion_file import new_companion, read_companion, save_companion
 from synthscars.labelstudio.credentials import ensure_credentials
@@ -213,7 +212,7 @@ def test_without_a_platform_there_is_nothing_to_back_up(workspace: Workspace) ->
 def test_a_backup_waits_for_another_command_only_so_long(
     filled: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup_module, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(locking, "PATIENCE", 0)
     with filled.lock(), pytest.raises(WorkspaceError, match="another synthscars command"):
         backup(filled, tmp_path / "a.tar.zst")
 

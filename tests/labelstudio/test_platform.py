@@ -24,8 +24,9 @@ from synthscars.labelstudio.credentials import load_credentials, save_credential
 from synthscars.labelstudio.people import Person, add_person, submit
 from synthscars.labelstudio.project import Project, ensure_project
 from synthscars.labelstudio.pull import EXPORT_SUFFIX, PullResult, download, pull
-from synthscars.labelstudio.push import list_tasks, push
+from synthscars.labelstudio.push import push
 from synthscars.labelstudio.status import platform_status
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.problems import PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.workspace import Workspace

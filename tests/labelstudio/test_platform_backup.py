@@ -16,7 +16,8 @@ from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.credentials import load_credentials
 from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.project import ensure_project
-from synthscars.labelstudio.push import list_tasks, push
+from synthscars.labelstudio.push import push
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord, Review
 from synthscars.workspace import Workspace

@@ -17,7 +17,8 @@ from synthscars.labelstudio.interface import label_config
 from synthscars.labelstudio.people import add_person
 from synthscars.labelstudio.project import ensure_project, put_project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.push import add_tasks, list_tasks, push
+from synthscars.labelstudio.push import add_tasks, push
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.labelstudio.validation import check_answer
 from synthscars.problems import Problems
 from synthscars.records import ImageRecord

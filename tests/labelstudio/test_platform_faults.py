@@ -30,9 +30,10 @@ from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.planning import Candidate, extend
 from synthscars.labelstudio.project import ensure_project
 from synthscars.labelstudio.pull import EXPORT_SUFFIX, pull
-from synthscars.labelstudio.push import list_tasks, push
+from synthscars.labelstudio.push import push
 from synthscars.labelstudio.queues import fulfil
 from synthscars.labelstudio.retries import Patience
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.problems import PlatformError, Problems
 from synthscars.records import ImageRecord, Review
 from synthscars.workspace import Workspace

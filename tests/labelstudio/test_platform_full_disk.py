@@ -12,6 +12,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from guarded_people import drawn
+from migrated import with_tables
 from platform_checks import server_tasks, unpacked
 from platform_images import fill
 
@@ -22,11 +23,11 @@ from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.people import Person, add_person
 from synthscars.labelstudio.project import Project, find_project
 from synthscars.labelstudio.pull import EXPORT_SUFFIX
-from synthscars.labelstudio.push import list_tasks
 from synthscars.labelstudio.restoring import extract
 from synthscars.labelstudio.roles import set_role
 from synthscars.labelstudio.server import stop
 from synthscars.labelstudio.service import find_companion, stop_companion
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.settings import CONFIG_NAME
 from synthscars.workspace import Workspace
 
@@ -52,7 +53,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def running(small: Path) -> Iterator[Workspace]:
+def running(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = small / "scars"
     Workspace.create(folder, "small scars")
     settings = folder / CONFIG_NAME
@@ -60,7 +61,7 @@ def running(small: Path) -> Iterator[Workspace]:
     settings.write_text(settings.read_text().replace("# reconcile_minutes = 10", "reconcile_minutes = 0"))
     workspace = Workspace.open(folder)
     assert workspace.settings.platform.reconcile_minutes == 0
-    fill(workspace, 4)
+    fill(with_tables(workspace, tmp_path_factory), 4)
     try:
         assert command(workspace, "up") == (0, "")
         yield workspace

@@ -17,7 +17,7 @@ from synthscars.labelstudio.client import connect
 from synthscars.labelstudio.database import SQLITE_NAME
 from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.project import ensure_project
-from synthscars.labelstudio.push import list_tasks
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.records import ImageRecord, Review
 from synthscars.workspace import Workspace
 

@@ -14,11 +14,12 @@ from queues_check import check_queues
 
 from synthscars.cli import main
 from synthscars.jsonl import read_records, write_records
+from synthscars.labelstudio import locking
 from synthscars.labelstudio.assignment import assigned_projects, read_assignment
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import Person, add_person, submit
 from synthscars.labelstudio.project import Project
-from synthscars.labelstudio.push import list_tasks
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.records import ImageRecord, Review
 from synthscars.workspace import Workspace
 
@@ -325,8 +326,11 @@ def test_a_personal_access_token_does_as_well(team: Team, client: Client) -> Non
     assert token not in log
 
 
-def test_a_second_pull_at_the_same_time_says_so(team: Team, client: Client) -> None:
+def test_a_second_pull_at_the_same_time_says_so(
+    team: Team, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace, _ = team
+    monkeypatch.setattr(locking, "PATIENCE", 0)
     with workspace.lock():
         told = run(workspace, "platform", "pull", code=3)
     assert "another synthscars command" in told

@@ -13,12 +13,15 @@ from click.testing import CliRunner
 from synthscars.cli import main
 from synthscars.consensus import adjudicate
 from synthscars.jsonl import read_records, write_records
+from synthscars.labelstudio.assignment import assigned_projects
 from synthscars.labelstudio.client import Client, connect
 from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.project import Project, ensure_project, put_project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.push import add_tasks, list_tasks, push
-from synthscars.labelstudio.review import candidates, disputed, push_review, settle
+from synthscars.labelstudio.push import add_tasks, push
+from synthscars.labelstudio.review import candidates, disputed, push_review
+from synthscars.labelstudio.settling import settle
+from synthscars.labelstudio.tasks import list_answers, list_tasks
 from synthscars.predictions import to_prediction, write_predictions
 from synthscars.problems import PlatformError, Problems
 from synthscars.records import Artifact, ImageRecord, Review
@@ -136,6 +139,31 @@ def test_an_adjudicator_finds_everybodys_regions_and_what_they_submit_is_final(
     assert disputed([final], min_iou=0.5) == []
     assert disputed([final], min_iou=0.5, suspected={final.image_id}) == []
 
+    # Whoever decides otherwise afterwards is not overruled by what was submitted before.
+    def marks() -> list[str]:
+        assert settle(client, workspace) == 0
+        there = [
+            answer
+            for each in assigned_projects(workspace)
+            for answer in list_answers(client, Project(id=each.id, title=each.title), [record.image_id])
+        ]
+        return [answer.rater_id for answer in there if answer.final]
+
+    decide = ["adjudicate", record.image_id[:12], "-w", str(workspace.root)]
+    assert CliRunner().invoke(main, [*decide, people[1].rater_id]).exit_code == 0
+    assert marks() == [people[1].rater_id]
+    assert CliRunner().invoke(main, [*decide, "--undo"]).exit_code == 0
+    assert marks() == []
+    # Until somebody adjudicates anew, or changes what they said.
+    (answer,) = list_answers(client, where, [record.image_id])
+    judge.client.request("PATCH", f"/api/annotations/{answer.id}/", json={"result": prediction["result"]})
+    assert settle(client, workspace) == 1
+    assert marks() == [judge.rater_id]
+    # Also before what they said was pulled.
+    judge.client.request("PATCH", f"/api/annotations/{answer.id}/", json={"result": kept})
+    assert CliRunner().invoke(main, [*decide, people[0].rater_id]).exit_code == 0
+    assert marks() == [people[0].rater_id]
+
 
 def test_images_of_likely_label_errors_are_sent_with_what_is_suspected(
     started: Started, tmp_path: Path
@@ -181,6 +209,11 @@ def test_images_of_likely_label_errors_are_sent_with_what_is_suspected(
     assert push_review(client, workspace, [changed], Problems()).renewed == 1
     renewed = client.request("GET", f"/api/tasks/{task.id}/")["data"]["said"].splitlines()
     assert renewed == [*said, "rater-2: no visible artifact, human, Nothing is wrong."]
+    # Managers can edit what a task holds.
+    spoilt = {**client.request("GET", f"/api/tasks/{task.id}/")["data"], "notes": 7, "candidates": "?"}
+    client.request("PATCH", f"/api/tasks/{task.id}/", json={"data": spoilt})
+    assert push_review(client, workspace, [changed], Problems()).renewed == 1
+    assert client.request("GET", f"/api/tasks/{task.id}/")["data"]["said"].splitlines() == renewed[1:]
 
 
 def test_predictions_of_a_file_are_put_into_the_tasks_once(started: Started, tmp_path: Path) -> None:

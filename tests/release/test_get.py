@@ -190,7 +190,7 @@ import os, signal, sys
 from pathlib import Path
 from synthscars.problems import Problems
 from synthscars.release.publish import get_release, parse_target
-from synthscars.release.publish.fetch import Expected
+from synthscars.release.publish.sources import Expected
 
 left, is_in = int(sys.argv[1]), Expected.is_in
 def counted(self, path):

@@ -16,8 +16,9 @@ from killing import killed_at
 from synthscars.cli import main
 from synthscars.problems import Problems, ReleaseError, UsageError
 from synthscars.release.publish import PublishReport, parse_target, publish_release
-from synthscars.release.publish.places import Place, _with_folder
+from synthscars.release.publish.places import Place
 from synthscars.release.publish.send import Moment, Options
+from synthscars.release.publish.send_place import _with_folder
 
 
 @pytest.fixture(scope="module")

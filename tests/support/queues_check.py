@@ -7,7 +7,7 @@ from collections import Counter
 from synthscars.labelstudio.assignment import assigned_projects, read_assignment
 from synthscars.labelstudio.client import Client
 from synthscars.labelstudio.project import Project, list_projects
-from synthscars.labelstudio.push import list_tasks
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.workspace import Workspace
 
 

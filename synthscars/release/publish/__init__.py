@@ -6,8 +6,9 @@
 """
 
 from synthscars.release.publish.contents import FileOf, Listing
-from synthscars.release.publish.fetch import GetReport, PublishedVersion, get_release, published_versions
+from synthscars.release.publish.fetch import GetReport, get_release, published_versions
 from synthscars.release.publish.send import Moment, Plan, PublishReport, publish_release
+from synthscars.release.publish.sources import PublishedVersion
 from synthscars.release.publish.targets import Target, parse_target
 from synthscars.release.publish.whole import Whole, read_whole
 

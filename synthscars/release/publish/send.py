@@ -117,7 +117,7 @@ def publish_release(
         from synthscars.release.publish.send_hub import publish_to_hub
 
         return publish_to_hub(whole, target, problems, options, progress)
-    from synthscars.release.publish.places import publish_to_place
+    from synthscars.release.publish.send_place import publish_to_place
 
     return publish_to_place(whole, target, options, progress)
 

@@ -20,8 +20,9 @@ from synthscars.labelstudio.interface import label_config
 from synthscars.labelstudio.people import add_person, submit
 from synthscars.labelstudio.project import Project, ensure_project, put_project
 from synthscars.labelstudio.pull import pull
-from synthscars.labelstudio.push import add_tasks, list_tasks, push
+from synthscars.labelstudio.push import add_tasks, push
 from synthscars.labelstudio.review import disputed, push_review
+from synthscars.labelstudio.tasks import list_tasks
 from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord, Review
 from synthscars.taxonomy import load_taxonomy
