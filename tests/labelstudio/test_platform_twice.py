@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import httpx
@@ -147,16 +147,11 @@ with locks[sys.argv[3]]():
 """
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [("pull", "pull"), ("pull", "push"), ("pull", "assign"), ("up", "up"), ("up", "down")],
-)
-def test_who_comes_second_is_told_at_once_who_came_first(team: Team, first: str, second: str) -> None:
-    root = str(team.workspace.root)
-    server = find(team.workspace)
-    # With a name like that of a real command: the message says what runs.
+@contextmanager
+def held(root: str, command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock of a command, named like a real one: messages say what runs."""
     other = subprocess.Popen(
-        [sys.executable, "-c", _HOLD, "synthscars", "platform", first, root],
+        [sys.executable, "-c", _HOLD, "synthscars", "platform", command, root],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -164,19 +159,44 @@ def test_who_comes_second_is_told_at_once_who_came_first(team: Team, first: str,
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        begun = time.monotonic()
-        command = [sys.executable, "-m", "synthscars", "platform", second, "--workspace", root]
-        told = subprocess.run(command, capture_output=True, text=True)
-        assert time.monotonic() - begun < 30
+        yield other
     finally:
         other.kill()
         other.communicate()
-    assert told.returncode == 3, told.stderr
-    said = " ".join(told.stderr.split())
-    assert "another" in said
-    assert f"process {other.pid}" in said
-    assert "wait until it has finished" in said
+
+
+def started(root: str, command: str) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "synthscars", "platform", command, "--workspace", root]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("second", ["up", "down"])
+def test_who_starts_or_stops_second_is_refused_at_once(team: Team, second: str) -> None:
+    root = str(team.workspace.root)
+    server = find(team.workspace)
+    begun = time.monotonic()
+    with held(root, "up") as other:
+        process = started(root, second)
+        _, told = process.communicate()
+        assert time.monotonic() - begun < 30
+    assert process.returncode == 3, told
+    assert f"process {other.pid}" in told
+    assert "wait until it has finished" in told
     assert find(team.workspace) == server
+
+
+@pytest.mark.parametrize("second", ["pull", "push"])
+def test_who_writes_second_is_told_at_once_whom_it_waits_for(team: Team, second: str) -> None:
+    root = str(team.workspace.root)
+    with held(root, "pull") as other:
+        process = started(root, second)
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        assert told.startswith("waiting: another synthscars command is writing to")
+        assert f"process {other.pid}" in told
+        assert process.poll() is None
+    _, error = process.communicate()
+    assert process.returncode == 0, error
 
 
 def test_a_server_is_not_started_by_two(team: Team) -> None:
