@@ -30,7 +30,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int = 6
     detection_epochs: int = 30
     batch_size: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     detection_learning_rate: float = 1e-3
     vocab_size: int = 2000
     seed: int = 0

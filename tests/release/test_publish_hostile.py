@@ -20,9 +20,9 @@ from synthscars.release.publish import (
     PublishReport,
     get_release,
     parse_target,
-    places,
     publish_release,
     published_versions,
+    send_place,
 )
 from synthscars.release.publish.send import Options
 
@@ -198,14 +198,14 @@ def test_who_publishes_another_release_of_the_version_in_between_is_not_overwrit
 ) -> None:
     where = target if ":" in target else tmp_path / target
     name = "_fill_bucket" if ":" in target else "_fill_folder"
-    fill = getattr(places, name)
+    fill = getattr(send_place, name)
 
     def beaten(*arguments: Any) -> None:
-        monkeypatch.setattr(places, name, fill)
+        monkeypatch.setattr(send_place, name, fill)
         publish(other, where)
         fill(*arguments)
 
-    monkeypatch.setattr(places, name, beaten)
+    monkeypatch.setattr(send_place, name, beaten)
     with pytest.raises(ReleaseError, match="by somebody else in the meantime"):
         publish(releases[0], where)
     found = in_memory(memory) if ":" in target else contents(tmp_path / "folder/1.0.0")
@@ -232,15 +232,15 @@ def test_two_who_send_the_same_version_to_a_bucket_do_not_mix(
 def test_an_index_that_somebody_else_wrote_in_between_has_both_versions(
     releases: tuple[Path, Path], memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = places._write
+    write = send_place._write
 
     def beaten(place: Any, path: str, data: bytes) -> None:
-        if path == places.INDEX_NAME:
-            monkeypatch.setattr(places, "_write", write)
+        if path == send_place.INDEX_NAME:
+            monkeypatch.setattr(send_place, "_write", write)
             publish(releases[1], "memory://bucket")
         write(place, path, data)
 
-    monkeypatch.setattr(places, "_write", beaten)
+    monkeypatch.setattr(send_place, "_write", beaten)
     publish(releases[0], "memory://bucket")
     assert list(json.loads(memory.cat_file("/bucket/releases.json"))["versions"]) == ["1.0.0", "1.1.0"]
 
