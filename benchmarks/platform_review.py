@@ -129,7 +129,7 @@ def two_raters(workspace: Workspace, count: int) -> list[ImageRecord]:
                 artifact,
                 artifact_id=f"{artifact.artifact_id}-2",
                 rater_id="second",
-                category="lighting" if artifact.category != "lighting" else "structure",
+                category="physics" if artifact.category != "physics" else "structure",
                 subtype=None,
             )
             for artifact in record.artifacts
