@@ -150,6 +150,7 @@ def push_review(
     pushed = renewed = present = 0
     for start in range(0, len(records), BATCH):
         new: list[Json] = []
+        stale: list[tuple[int, list[Json], Json]] = []
         for record in records[start : start + BATCH]:
             found = candidates(record, min_iou=min_iou)
             items = results(found, _common(record), record.width, record.height)
@@ -169,11 +170,11 @@ def push_review(
                 present += 1
             else:
                 renewed += 1
-                if not dry_run:
-                    new_data = {**before, "said": said, _NOTES: told, _DIGEST: digest}
-                    _renew(client, project, task.id, items, new_data, there.get(task.id, []))
+                stale.append((task.id, items, {**before, "said": said, _NOTES: told, _DIGEST: digest}))
         if new and not dry_run:
             client.request("POST", f"/api/projects/{project.id}/import", json=new)
+        if stale and not dry_run:
+            _renew(client, project, stale, there)
         pushed += len(new)
         advance(len(records[start : start + BATCH]))
     if (pushed or renewed) and not dry_run:
@@ -224,13 +225,20 @@ def _predictions(client: Client, project: Project) -> dict[int, list[int]]:
 
 
 def _renew(
-    client: Client, project: Project, task_id: int, items: list[Json], data: Json, old: Sequence[int]
+    client: Client,
+    project: Project,
+    stale: Sequence[tuple[int, list[Json], Json]],
+    there: Mapping[int, Sequence[int]],
 ) -> None:
-    for number in old:
-        client.delete(f"/api/predictions/{number}/")
-    put_predictions(client, project, [{"task": task_id, "model_version": VERSION, "result": items}])
+    """Give tasks (number, candidates, data) new predictions in place of those that are `there`."""
+    for task_id, _, _ in stale:
+        for number in there.get(task_id, ()):
+            client.delete(f"/api/predictions/{number}/")
+    made = [{"task": task_id, "model_version": VERSION, "result": items} for task_id, items, _ in stale]
+    put_predictions(client, project, made)
     # Last: after a kill in between, the next push does it all again.
-    client.request("PATCH", f"/api/tasks/{task_id}/", json={"data": data})
+    for task_id, _, data in stale:
+        client.request("PATCH", f"/api/tasks/{task_id}/", json={"data": data})
 
 
 def _digest(items: list[Json], said: str) -> str:
