@@ -1,7 +1,7 @@
 """Reviews and pre-annotations at thousands: seconds and requests of each step, on one real server.
 
-Two raters have drawn something else in every image, so all are disputed. An adjudicator takes the candidates
-as they are; then decisions are pulled, once with all of them new and once with none.
+Two raters disagree about the category of everything that they drew, so all images with regions are disputed.
+An adjudicator submits what the first of them drew; then decisions are settled, once all new and once none.
 
     python benchmarks/platform_review.py --folder /tmp/review
     python benchmarks/platform_review.py --folder /tmp/review --count 500
@@ -60,7 +60,7 @@ def main() -> None:
     """Measure, and print seconds and requests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="a new workspace is made in it")
-    parser.add_argument("--count", type=int, default=COUNT, help="disputed images")
+    parser.add_argument("--count", type=int, default=COUNT, help="images")
     arguments = parser.parse_args()
     workspace = make_workspace(arguments.folder / "size", arguments.count)
     start(workspace, print)
@@ -118,7 +118,7 @@ def measured(workspace: Workspace, count: int) -> Clock:
 
 
 def two_raters(workspace: Workspace, count: int) -> list[ImageRecord]:
-    """Records in which a second rater has drawn everything elsewhere."""
+    """Records in which a second rater has drawn the same and called it something else."""
     export = workspace.root / "answers.json"
     export.write_text(json.dumps(simulated(count)))
     images = {record.image_id: record for record in workspace.images()}

@@ -33,24 +33,15 @@ def adjudicate(workspace: Workspace, image: str, rater: str, undo: bool, as_json
     """
     from synthscars.labelstudio.adjudicate import find_image, make_final
     from synthscars.labelstudio.client import connect
-    from synthscars.labelstudio.project import find_project, list_projects
-    from synthscars.labelstudio.queues import projects_of_image
     from synthscars.labelstudio.settling import overrule
-    from synthscars.problems import PlatformError, UsageError
+    from synthscars.problems import UsageError
 
     if bool(rater) == undo:
         raise UsageError("name a RATER, or --undo", fix="synthscars adjudicate --help shows both")
     found = find_image(workspace, image)
     client = connect(workspace)
-    common = find_project(client, workspace)
-    known = {project.id: project for project in projects_of_image(workspace, found.image_id)}
-    known |= {common.id: common} if common else {}
-    there = {int(entry["id"]) for entry in list_projects(client, include="id")}
-    projects = [project for number, project in known.items() if number in there]
-    if not projects:
-        raise PlatformError("Label Studio has no project of this workspace", fix="synthscars platform push")
     with held(workspace):
-        final = make_final(client, projects, found, rater)
+        final = make_final(client, workspace, found, rater)
         overrule(client, workspace, found.image_id)
     if as_json:
         print_json(final)

@@ -82,8 +82,13 @@ def held(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace for writing; whoever has to wait for another command is told for which."""
     from synthscars.labelstudio.locking import workspace_lock
 
-    with workspace_lock(workspace, lambda line: console().print(line, markup=False)):
+    with workspace_lock(workspace, say):
         yield
+
+
+def say(line: str) -> None:
+    """Tell what is going on, beside the results."""
+    console().print(line, markup=False)
 
 
 def console() -> Console:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from synthscars.cli.common import (
-    console,
     finish,
     held,
     json_option,
     output,
     print_json,
     progress,
+    say,
     show_problems,
     workspace_option,
 )
@@ -86,11 +86,6 @@ def up(workspace: Workspace, port: int | None, host: str, public_url: str, as_js
     from synthscars.labelstudio.server import start
     from synthscars.labelstudio.service import plan_companion, start_companion
     from synthscars.labelstudio.status import platform_status
-
-    screen = console()
-
-    def say(line: str) -> None:
-        screen.print(line, markup=False)
 
     with platform_lock(workspace):
         companion = plan_companion(workspace, say, port=port, host=host, public_url=public_url)

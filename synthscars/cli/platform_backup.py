@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synthscars.cli.common import json_option, output, print_json, workspace_option
+from synthscars.cli.common import json_option, output, print_json, say, workspace_option
 
 if TYPE_CHECKING:
     from synthscars.workspace import Workspace
@@ -35,7 +35,7 @@ def backup(workspace: Workspace, target: Path | None, as_json: bool) -> None:
     """
     from synthscars.labelstudio.backup import backup as write_backup
 
-    made = write_backup(workspace, target)
+    made = write_backup(workspace, target, say=say)
     if as_json:
         print_json(made)
     else:

@@ -5,14 +5,15 @@ Label Studio keeps a ground-truth mark with every annotation, and its community 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
+from synthscars.labelstudio.assignment import assigned_projects, read_assignment
 from synthscars.labelstudio.client import Client
-from synthscars.labelstudio.project import Project
+from synthscars.labelstudio.project import Project, find_project, list_projects
 from synthscars.labelstudio.tasks import Answer, list_answers, newest
-from synthscars.problems import UsageError
+from synthscars.problems import PlatformError, UsageError
 from synthscars.records import ImageRecord
 from synthscars.workspace import Workspace
 
@@ -48,14 +49,35 @@ def find_image(workspace: Workspace, name: str) -> ImageRecord:
     )
 
 
-def make_final(client: Client, projects: Sequence[Project], image: ImageRecord, rater: str) -> Final:
+def answers_about(client: Client, workspace: Workspace, images: Collection[str]) -> Iterator[Answer]:
+    """Every answer about these images (by id), in whatever project of the workspace.
+
+    A queue is only asked about the images that it holds. Raises `PlatformError` if there is no project.
+    """
+    wanted = set(images)
+    held = {batch.key: wanted.intersection(batch.images) for batch in read_assignment(workspace).batches}
+    asked = {
+        each.id: wanted if each.rater is None else held.get((each.rater, each.kind, each.batch), set())
+        for each in assigned_projects(workspace)
+    }
+    common = find_project(client, workspace)
+    if common is not None:
+        asked[common.id] = wanted
+    there = {int(entry["id"]): str(entry["title"]) for entry in list_projects(client, include="id,title")}
+    if not asked.keys() & there.keys():
+        raise PlatformError("Label Studio has no project of this workspace", fix="synthscars platform push")
+    for number in sorted(asked.keys() & there.keys()):
+        yield from list_answers(client, Project(id=number, title=there[number]), asked[number])
+
+
+def make_final(client: Client, workspace: Workspace, image: ImageRecord, rater: str) -> Final:
     """Mark the answer of `rater` (`rater-3`, or an account's e-mail address) as final, and no other.
 
-    projects: those with a task of the image. An empty `rater` takes the mark away, and the majority counts
-    again. Takes effect with the next pull. Raises `UsageError` naming the raters there are if that one did
-    not answer, `PlatformError` if the server refuses.
+    An empty `rater` takes the mark away, and the majority counts again. Takes effect with the next pull.
+    Raises `UsageError` naming the raters there are if that one did not answer, `PlatformError` if the server
+    refuses or has no project of the workspace.
     """
-    answers = [answer for project in projects for answer in list_answers(client, project, [image.image_id])]
+    answers = list(answers_about(client, workspace, [image.image_id]))
     names = {f"rater-{user['id']}": str(user["email"]) for user in client.request("GET", "/api/users/")}
     chosen = [answer for answer in answers if rater in (answer.rater_id, names.get(answer.rater_id))]
     if rater and not chosen:

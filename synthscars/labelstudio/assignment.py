@@ -90,7 +90,7 @@ def assigned_projects(workspace: Workspace) -> list[AssignedProject]:
 
     Raises `PlatformError` if the file cannot be read.
     """
-    return _read(workspace.platform_dir / PROJECTS_NAME, _Projects, _Projects()).projects
+    return read_noted(workspace.platform_dir / PROJECTS_NAME, _Projects, _Projects()).projects
 
 
 def note_projects(workspace: Workspace, projects: Sequence[AssignedProject]) -> None:
@@ -98,38 +98,42 @@ def note_projects(workspace: Workspace, projects: Sequence[AssignedProject]) -> 
     known = {project.id: project for project in assigned_projects(workspace)}
     changed = {**known, **{project.id: project for project in projects}}
     if changed != known:
-        _write(workspace.platform_dir / PROJECTS_NAME, _Projects([changed[each] for each in sorted(changed)]))
+        write_noted(
+            workspace.platform_dir / PROJECTS_NAME, _Projects([changed[each] for each in sorted(changed)])
+        )
 
 
 def forget_projects(workspace: Workspace, numbers: set[int]) -> None:
     """Take projects out of the file."""
     kept = [project for project in assigned_projects(workspace) if project.id not in numbers]
-    _write(workspace.platform_dir / PROJECTS_NAME, _Projects(kept))
+    write_noted(workspace.platform_dir / PROJECTS_NAME, _Projects(kept))
 
 
 def read_assignment(workspace: Workspace) -> Assignment:
     """The plan so far, an empty one if there is none. Raises `PlatformError` if it cannot be read."""
-    return _read(workspace.platform_dir / PLAN_NAME, Assignment, Assignment())
+    return read_noted(workspace.platform_dir / PLAN_NAME, Assignment, Assignment())
 
 
 def write_assignment(workspace: Workspace, assignment: Assignment) -> None:
     """Replace the plan. Call it with the workspace locked."""
-    _write(workspace.platform_dir / PLAN_NAME, assignment)
+    write_noted(workspace.platform_dir / PLAN_NAME, assignment)
 
 
 _Content = TypeVar("_Content")
 
 
-def _read(path: Path, kind: type[_Content], otherwise: _Content) -> _Content:
+def read_noted(path: Path, kind: type[_Content], otherwise: _Content) -> _Content:
+    """What one of our files in `platform/` says, `otherwise` if there is none. Raises `PlatformError`."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return otherwise
-    except (msgspec.DecodeError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise PlatformError(f"{path} cannot be read: {error}", fix="restore it from a backup") from error
 
 
-def _write(path: Path, content: object) -> None:
+def write_noted(path: Path, content: object) -> None:
+    """Replace one of our files in `platform/`; its owner alone can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with atomic_file(path, private=True) as file:
         file.write(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")

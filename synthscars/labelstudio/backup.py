@@ -17,7 +17,7 @@ import stat
 import tarfile
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -73,13 +73,16 @@ class Backup(msgspec.Struct, frozen=True):
     label_studio: str
 
 
-def backup(workspace: Workspace, target: Path | None = None) -> Backup:
+def backup(
+    workspace: Workspace, target: Path | None = None, *, say: Callable[[str], None] = lambda line: None
+) -> Backup:
     """Write a backup of the workspace's platform, whether its server runs or not.
 
     target: the file, which must not exist; by default one in `backups/` named by the time. It holds
     passwords, and only its owner can read it. Needs room for a second copy of the data while it runs.
-    Raises `UsageError` if the file exists, `PlatformError` if there is no database or it is damaged, or
-    PostgreSQL's programs are missing; `WorkspaceError` if another command does not finish.
+    say: told for which other command it waits. Raises `UsageError` if the file exists, `PlatformError` if
+    there is no database or it is damaged, or PostgreSQL's programs are missing; `WorkspaceError` if another
+    command does not finish.
     """
     made = datetime.now(UTC).replace(microsecond=0)
     if target is None:
@@ -92,7 +95,7 @@ def backup(workspace: Workspace, target: Path | None = None) -> Backup:
         )
     if target.exists():
         raise UsageError(f"{target} exists already", fix="name another file with --output")
-    with workspace_lock(workspace), staging_folder(workspace) as staged:
+    with workspace_lock(workspace, say), staging_folder(workspace) as staged:
         kind: Literal["sqlite", "postgresql"]
         postgres = postgres_of(workspace)
         if postgres is not None:

@@ -91,16 +91,6 @@ def refresh(client: Client, workspace: Workspace) -> None:
     write_assignment(workspace, msgspec.structs.replace(plan, served=served))
 
 
-def projects_of_image(workspace: Workspace, image_id: str) -> list[Project]:
-    """Those in which there can be answers about an image: the queues that hold it, and what is nobody's."""
-    keys = {batch.key for batch in read_assignment(workspace).batches if image_id in batch.images}
-    return [
-        Project(id=each.id, title=each.title)
-        for each in assigned_projects(workspace)
-        if each.rater is None or (each.rater, each.kind, each.batch) in keys
-    ]
-
-
 def _fill(
     client: Client,
     project: Project,
