@@ -135,24 +135,49 @@ def test_the_web_ui_fixtures_are_read(ingested: tuple[Workspace, IngestReport, P
     assert (found.model_hash, found.model) == ("c0d1994c73", "realistic_realisticVisionV20_v20")
 
 
-def test_the_chunks_of_tools_that_are_not_read_yet_are_kept(
+@pytest.mark.parametrize(
+    ("start", "count", "tool", "chunk", "missing"),
+    [
+        ("generations/comfyui/", 16, "comfyui", "prompt", set()),
+        ("generations/mflux/", 10, "mflux", "exif:UserComment", {"sampler"}),
+        ("metadata_fixtures/parsers__ComfyUI", 4, "comfyui", "workflow", set()),
+        ("metadata_fixtures/parsers__NovelAI", 1, "novelai", "Comment", set()),
+        ("metadata_fixtures/parsers__Fooocus", 1, "fooocus", "parameters", set()),
+        ("metadata_fixtures/parsers__InvokeAI__invokeai_imeta1", 1, "invokeai", "invokeai_metadata", set()),
+        ("metadata_fixtures/parsers__InvokeAI__invokeai_sdmeta1", 1, "invokeai", "sd-metadata", set()),
+        ("metadata_fixtures/parsers__InvokeAI__invokeai_dream1", 1, "invokeai", "Dream", {"model"}),
+    ],
+)
+def test_every_tool_s_settings_are_read_and_what_it_wrote_is_kept(
+    ingested: tuple[Workspace, IngestReport, Problems],
+    start: str,
+    count: int,
+    tool: str,
+    chunk: str,
+    missing: set[str],
+) -> None:
+    records = [row for row in ingested[0].index_rows() if row.source.startswith(start)]
+    assert len(records) == count
+    for record in records:
+        found = record.generation
+        assert found is not None
+        assert found.tool == tool
+        assert found.raw[chunk]
+        fields = ("prompt", "seed", "steps", "sampler", "model")
+        assert {field for field in fields if getattr(found, field) in ("", None)} == missing, record.source
+
+
+def test_what_two_workflows_made_is_read_as_people_would_read_them(
     ingested: tuple[Workspace, IngestReport, Problems],
 ) -> None:
-    kept = {
-        "generations/comfyui": "prompt",
-        "generations/mflux": "exif:UserComment",
-        "metadata_fixtures/parsers__ComfyUI": "workflow",
-        "metadata_fixtures/parsers__NovelAI": "Comment",
-        "metadata_fixtures/parsers__Fooocus": "parameters",
-        "metadata_fixtures/parsers__InvokeAI__invokeai_imeta1": "invokeai_metadata",
-    }
-    for start, chunk in kept.items():
-        records = [row for row in ingested[0].index_rows() if row.source.startswith(start)]
-        assert records
-        for record in records:
-            assert record.generation is not None
-            assert record.generation.tool == ""
-            assert record.generation.raw[chunk].startswith(("{", "["))
+    found = _generations(ingested[0], "generations/comfyui")
+    cascade = found["stable_cascade__stable_cascade__canny_controlnet.png"]
+    assert (cascade.model, cascade.seed) == ("stable_cascade_stage_c.safetensors", 784805947292946)
+    assert (cascade.width, cascade.height, cascade.parameters["samplers"]) == (1024, 1024, "2")
+    flux = found["flux__flux_depth_lora_example.png"]
+    assert (flux.model, flux.loras) == ("flux1-dev.safetensors", ("flux1-depth-dev-lora.safetensors",))
+    assert (flux.prompt, flux.negative_prompt) == ("a photograph of a shark in the sea", "")
+    assert flux.parameters["guidance"] == "10.0"
 
 
 def test_sizes_and_hashes_are_those_of_the_files(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from synthscars.ingest.metadata import automatic1111
+from synthscars.ingest.metadata import automatic1111, comfyui, fooocus, invokeai, mflux, novelai
 from synthscars.ingest.metadata.chunks import read_chunks
 from synthscars.records import Generation
 
@@ -22,7 +22,14 @@ __all__ = ["READERS", "Reader", "model_from_file_name", "read_chunks", "read_gen
 Reader = Callable[[Mapping[str, str]], Generation | None]
 """Texts of a file by chunk name → what they say, or `None` if this tool did not write them. Never raises."""
 
-READERS: tuple[Reader, ...] = (automatic1111.read,)
+READERS: tuple[Reader, ...] = (
+    automatic1111.read,
+    comfyui.read,
+    invokeai.read,
+    fooocus.read,
+    novelai.read,
+    mflux.read,
+)
 """Asked in this order; the first answer counts."""
 
 # Names that tools and people give to any output; they say nothing about the model.

@@ -21,6 +21,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from synthscars.ingest.metadata.fields import LARGEST_COUNT, LARGEST_SEED, is_unicode
 from synthscars.records import Generation
 
 CHUNKS = ("parameters", "exif:UserComment", "comment")
@@ -39,7 +40,6 @@ _COMPANIONS = frozenset({"Sampler", "Seed", "CFG scale", "Size", "Model", "Model
 # Each costs time in proportion to the line: a hostile file must not cost its square.
 _MOST_MISQUOTED = 64
 _MODEL_PARTS = ("Unet", "UNET", "UNet", "Diffusion model")
-_LARGEST_SEED = 2**64 - 1
 
 _decoder = json.JSONDecoder(strict=False)
 
@@ -131,13 +131,8 @@ def _json_value(line: str, start: int) -> tuple[str, int] | None:
     behind = after.end() if after else end
     if line[behind : behind + 1] not in {"", ","}:
         return None
-    is_text = isinstance(decoded, str) and _is_unicode(decoded)
+    is_text = isinstance(decoded, str) and is_unicode(decoded)
     return decoded if is_text else line[start:end], behind
-
-
-def _is_unicode(text: str) -> bool:
-    # JSON can spell half a character, which no file can hold.
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _comma(line: str, start: int) -> int:
@@ -158,8 +153,8 @@ def _generation(prompt: str, negative: str, settings: dict[str, str]) -> Generat
     size = _SIZE.fullmatch(left.get("Size", ""))
     if size:
         del left["Size"]
-    seed = _whole(left, "Seed", _LARGEST_SEED)
-    steps = _whole(left, "Steps", 2**31 - 1)
+    seed = _whole(left, "Seed", LARGEST_SEED)
+    steps = _whole(left, "Steps", LARGEST_COUNT)
     cfg_scale = _number(left, "CFG scale")
     tool = _tool(settings)
     sampler = _text(left, "Sampler")
