@@ -33,6 +33,7 @@ from synthscars.legion import LegionConfig, LegionForArtifactAnalysis, LegionPro
 from synthscars.legion.collate import Collator
 from synthscars.legion.data import uncropped
 from synthscars.legion.dataset import Examples, answered, open_split, read_examples
+from synthscars.legion.precision import cpu_has_bf16
 from synthscars.legion.predictor import encoded
 from synthscars.legion.processing_legion import full_size
 from synthscars.legion.quiet import quiet
@@ -134,7 +135,7 @@ def segmenter_loss(model: nn.Module, batch: dict[str, Any], config: LegionConfig
     side = config.mask_size
     logits = functional.interpolate(model(batch["grounding_pixel_values"]).logits, size=(side, side))
     classes = subtype_classes(batch, len(config.subtypes or {}))
-    return patch_loss(logits.flatten(2).transpose(1, 2), shown(batch, classes, side))
+    return patch_loss(logits.flatten(2), shown(batch, classes, side))
 
 
 def learn(
@@ -157,7 +158,7 @@ def learn(
             for group in optimizer.param_groups:
                 group["lr"] = 1e-3 * min(done / 0.05, 0.5 + 0.5 * math.cos(math.pi * done))
             batch = collate([examples[int(number)] for number in numbers])
-            with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()):
+            with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
                 loss = loss_of(batch)
             optimizer.zero_grad()
             loss.backward()

@@ -26,8 +26,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     preset: str = "tiny"
     llava: str | None = None
     sam: str | None = None
-    warmup_epochs: int = 16
-    epochs: int = 6
+    warmup_epochs: int = 18
+    epochs: int = 8
     detection_epochs: int = 30
     batch_size: int = 8
     learning_rate: float = 1e-3

@@ -18,7 +18,7 @@ from synthscars.legion.processing_legion import ENCODER_INPUTS
 from synthscars.legion.warmup import Scaffold, origin_loss, warmup_losses, word_loss
 
 Losses = dict[str, Tensor]
-WARMUP = {"cell": 1.0, "dice": 1.0, "bce": 4.0, "place": 1.0}
+WARMUP = {"cell": 1.0, "dice": 1.0, "bce": 4.0, "place": 1.0, "absent": 1.0}
 """Weights of the warm-up's losses; the paper's stand in the configuration."""
 _ALIGN = 1.0
 _WORD = 0.3

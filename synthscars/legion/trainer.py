@@ -15,11 +15,11 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from synthscars.legion.attention import full_attention
 from synthscars.legion.collate import Collator
 from synthscars.legion.dataset import Examples, ExampleStream
 from synthscars.legion.epoch_report import answered
 from synthscars.legion.modeling_legion import LegionForArtifactAnalysis
+from synthscars.legion.precision import cpu_has_bf16, full_attention
 from synthscars.legion.processing_legion import LegionProcessor
 from synthscars.legion.settings import TrainingSettings
 from synthscars.legion.stages import freeze_but, language_step, pictures, rest, warmup_step, words_step
@@ -88,7 +88,7 @@ def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArgument
         max_grad_norm=1.0,
         seed=settings.seed,
         data_seed=settings.seed,
-        bf16=torch.cuda.is_bf16_supported() if accelerated else _cpu_has_bf16(),
+        bf16=torch.cuda.is_bf16_supported() if accelerated else cpu_has_bf16(),
         fp16=accelerated and not torch.cuda.is_bf16_supported(),
         use_cpu=not accelerated,
         save_strategy="epoch",
@@ -103,11 +103,6 @@ def _arguments(run: Run, examples: Examples | ExampleStream) -> TrainingArgument
         accelerator_config={"dispatch_batches": False},
         disable_tqdm=True,
     )
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies matrices of bfloat16 itself, which makes convolutions five times faster."""
-    return bool(torch.cpu._is_amx_tile_supported())
 
 
 class StageTrainer(Trainer):

@@ -22,9 +22,8 @@ class Scaffold(nn.Module):
     """The heads that are thrown away, and nothing else.
 
     `words`, `prompt`: the words of a phrase, whatever their order, to a sparse prompt; `key`: and to what the
-    grounding encoder is to look like where the phrase is. `cells`: the subtype
-    that each cell of a mask shows, or none, from the grounding encoder. `origin`: generated or photographed,
-    from CLS.
+    grounding encoder is to look like where the phrase is, and nowhere else. `cells`: the subtype that each
+    cell of a mask shows, or none, from the grounding encoder. `origin`: generated or photographed, from CLS.
     """
 
     def __init__(self, config: LegionConfig) -> None:
@@ -41,10 +40,14 @@ class Scaffold(nn.Module):
         self.cells = nn.Sequential(cells, nn.PixelShuffle(4))
         self.origin = nn.Linear(seen, 1)
 
-    def places(self, prompts: Tensor, grounding: Tensor, owners: Tensor) -> Tensor:
-        """(N, h, w) logits: how much each cell of the images `owners` is like the prompted phrase."""
-        width = prompts.shape[-1]
-        return torch.einsum("nc,nchw->nhw", self.key(prompts), grounding[owners]) / width**0.5 - 3
+    def likeness(self, prompts: Tensor, grounding: Tensor) -> Tensor:
+        """How much each cell of each image is like each prompted phrase: (N, batch, h, w) logits.
+
+        As in GLIP (Li et al. 2022), but for the words of a phrase together.
+        """
+        keys = self.key(prompts) / prompts.shape[-1] ** 0.5
+        # Most cells are like nothing that is asked for.
+        return torch.einsum("nc,bchw->nbhw", keys, grounding) - 3
 
     def prompts(self, phrase_ids: Tensor) -> Tensor:
         """(N, prompt width) sparse prompts from (N, tokens) ids, 0 where there is none."""
@@ -69,20 +72,20 @@ def fresh_weights(model: LegionForArtifactAnalysis, seed: int) -> None:
 
 
 def shown(batch: dict[str, Any], classes: Tensor, side: int) -> Tensor:
-    """What each of side x side patches shows: (batch, patches, C), shares that add up to 1.
+    """What each of side x side patches shows: (batch, C, patches), shares that add up to 1.
 
     classes: (N, C), what each region is, as shares that add up to 1; class 0 is "nothing wrong".
     """
     images = len(batch["synthetic"])
-    shares = classes.new_zeros(images, side * side, classes.shape[1])
-    covered = classes.new_zeros(images, side * side, 1)
+    shares = classes.new_zeros(images, classes.shape[1], side * side)
+    covered = classes.new_zeros(images, 1, side * side)
     if len(batch["owners"]):
         cells = functional.interpolate(batch["mask_labels"][:, None], size=(side, side), mode="area")
-        cells = cells.flatten(1)[:, :, None]
-        shares.index_add_(0, batch["owners"], cells * classes[:, None])
+        cells = cells.flatten(1)[:, None]
+        shares.index_add_(0, batch["owners"], cells * classes[:, :, None])
         covered.index_add_(0, batch["owners"], cells)
     shares = shares / covered.clamp(min=1)
-    shares[..., :1] = 1 - covered.clamp(max=1)
+    shares[:, :1] = 1 - covered.clamp(max=1)
     return shares
 
 
@@ -106,9 +109,12 @@ def word_classes(batch: dict[str, Any], vocabulary: int) -> Tensor:
 
 
 def patch_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy with shares; patches with something in them count five times, there are so few."""
-    each = -(targets * logits.float().log_softmax(-1)).sum(-1)
-    weight = 1 + 4 * (1 - targets[..., 0])
+    """Cross entropy of (batch, C, patches) logits with shares.
+
+    Patches with something in them count five times, there are so few.
+    """
+    each = -(targets * logits.float().log_softmax(1)).sum(1)
+    weight = 1 + 4 * (1 - targets[:, 0])
     return (each * weight).sum() / weight.sum()
 
 
@@ -118,9 +124,9 @@ def word_loss(model: LegionForArtifactAnalysis, features: Tensor, batch: dict[st
     features: (batch, patches, text width). Read by the language model's own embedding, so that it finds words
     in the image, and has to put them in order only.
     """
-    logits = model.llava.lm_head(features)
+    logits = model.llava.lm_head(features).transpose(1, 2)
     side = round(features.shape[1] ** 0.5)
-    return patch_loss(logits, shown(batch, word_classes(batch, logits.shape[-1]), side))
+    return patch_loss(logits, shown(batch, word_classes(batch, logits.shape[1]), side))
 
 
 def origin_loss(scaffold: Scaffold, seen: Tensor, batch: dict[str, Any]) -> Tensor:
@@ -138,7 +144,7 @@ def warmup_losses(
     subtypes = subtype_classes(batch, len(model.config.subtypes or {}))
     losses = {
         "cell": patch_loss(
-            scaffold.cells(grounding).flatten(2).transpose(1, 2),
+            scaffold.cells(grounding).flatten(2),
             shown(batch, subtypes, model.config.mask_size),
         ),
     }
@@ -147,9 +153,26 @@ def warmup_losses(
         masks = model.outline(grounding, batch["owners"], prompts)
         losses["dice"] = dice_loss(masks, batch["mask_labels"])
         losses["bce"] = bce_loss(masks, batch["mask_labels"])
-        # Without the detour of the mask decoder, which has to learn as well.
-        places = scaffold.places(prompts, grounding, batch["owners"])
-        size = places.shape[1:]
-        cells = functional.interpolate(batch["mask_labels"][:, None], size=size, mode="area")[:, 0]
-        losses["place"] = dice_loss(places, cells) + 4 * bce_loss(places, cells)
+        losses["place"], losses["absent"] = place_losses(scaffold.likeness(prompts, grounding), batch)
     return losses
+
+
+def place_losses(likeness: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """What the places of a phrase in its image are, and that it has none in the other images of the batch.
+
+    likeness: (N, batch, h, w) logits. Returns (N,), without the detour of the mask decoder, which has to
+    learn as well, and a scalar. Where another image shows something of the same subtype, it is not asked: it
+    may be the same thing by another name.
+    """
+    owners, subtypes = batch["owners"], batch["subtype_labels"]
+    size = likeness.shape[-2:]
+    cells = functional.interpolate(batch["mask_labels"][:, None], size=size, mode="area")[:, 0]
+    own = likeness[torch.arange(len(owners), device=owners.device), owners]
+    place = dice_loss(own, cells) + 4 * bce_loss(own, cells)
+    unknown = subtypes < 0
+    alike = (subtypes[:, None] == subtypes) | unknown[:, None] | unknown
+    perhaps = torch.zeros_like(likeness, dtype=cells.dtype)
+    perhaps.index_add_(1, owners, alike[:, :, None, None] * cells)
+    asked = (perhaps == 0) & (functional.one_hot(owners, likeness.shape[1]) == 0)[:, :, None, None]
+    absent = functional.softplus(likeness.float()) * asked
+    return place, 4 * absent.sum() / asked.sum().clamp(min=1)

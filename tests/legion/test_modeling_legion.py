@@ -15,7 +15,14 @@ from synthscars.legion.losses import bce_loss, dice_loss
 from synthscars.legion.processing_legion import from_clip_to_sam
 from synthscars.legion.stages import freeze_but, rest
 from synthscars.legion.stem import Pyramid
-from synthscars.legion.warmup import Scaffold, fresh_weights, shown, subtype_classes, word_classes
+from synthscars.legion.warmup import (
+    Scaffold,
+    fresh_weights,
+    place_losses,
+    shown,
+    subtype_classes,
+    word_classes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -200,12 +207,12 @@ def test_patches_are_told_what_they_show(model: LegionForArtifactAnalysis) -> No
     }
     count = len(model.config.subtypes or {})
     told = shown(batch, subtype_classes(batch, count), 2)
-    assert told.shape == (2, 4, count + 1)
-    torch.testing.assert_close(told.sum(-1), torch.ones(2, 4))
-    assert told[0, 0, 4] == 1
-    assert (told[0, 1:, 0] == 1).all()
+    assert told.shape == (2, count + 1, 4)
+    torch.testing.assert_close(told.sum(1), torch.ones(2, 4))
+    assert told[0, 4, 0] == 1
+    assert (told[0, 0, 1:] == 1).all()
     # A region of unknown subtype is shared out.
-    torch.testing.assert_close(told[1, 2, 1:], torch.full((count,), 1 / count))
+    torch.testing.assert_close(told[1, 1:, 2], torch.full((count,), 1 / count))
 
 
 def test_patches_are_told_the_words_about_them(model: LegionForArtifactAnalysis) -> None:
@@ -220,9 +227,36 @@ def test_patches_are_told_the_words_about_them(model: LegionForArtifactAnalysis)
     }
     told = shown(batch, word_classes(batch, 12), 2)[0]
     # Two regions on one place share it; a word that is said twice counts once; token 0 is no word.
-    torch.testing.assert_close(told[0, 7:], torch.tensor([0.25, 0.375, 0.125, 0.125, 0.125]))
-    assert told[1, 0] == 1
-    torch.testing.assert_close(told.sum(-1), torch.ones(4))
+    torch.testing.assert_close(told[7:, 0], torch.tensor([0.25, 0.375, 0.125, 0.125, 0.125]))
+    assert told[0, 1] == 1
+    torch.testing.assert_close(told.sum(0), torch.ones(4))
+
+
+def test_a_phrase_has_its_place_in_its_own_image_and_none_in_others() -> None:
+    masks = torch.zeros(2, 8, 8)
+    masks[0, :4, :4] = masks[1, 4:, :] = 1
+    batch = {
+        "owners": torch.tensor([0, 1]),
+        "mask_labels": masks,
+        "subtype_labels": torch.tensor([3, 5]),
+    }
+    likeness = torch.full((2, 3, 2, 2), -20.0)
+    likeness[0, 0, 0, 0] = likeness[1, 1, 1, :] = 20
+    place, absent = place_losses(likeness, batch)
+    torch.testing.assert_close(place, torch.zeros(2), atol=1e-4, rtol=0)
+    assert absent.item() == pytest.approx(0, abs=1e-6)
+
+    # The first phrase is seen in one of four cells of the third image; sixteen cells are asked about in all.
+    likeness[0, 2, 0, 0] = 20
+    assert place_losses(likeness, batch)[1].item() == pytest.approx(4 * 20 / 16, rel=1e-4)
+
+    # Where an image shows something of the same subtype, or of an unknown one, it is not asked.
+    likeness[0, 1, 1, :] = 20
+    assert place_losses(likeness, batch)[1].item() == pytest.approx(4 * 60 / 16, rel=1e-4)
+    for subtypes in ([5, 5], [-100, 5], [5, -100]):
+        absent = place_losses(likeness, {**batch, "subtype_labels": torch.tensor(subtypes)})[1]
+        # One cell less of the first image for the second phrase, two of the second for the first.
+        assert absent.item() == pytest.approx(4 * 20 / 13, rel=1e-4)
 
 
 def test_a_batch_without_any_answer_teaches_no_words(model: LegionForArtifactAnalysis) -> None:

@@ -1,4 +1,4 @@
-"""In training on a CPU, attention is computed in 32 bits; it gives what transformers' own gives."""
+"""Training on a CPU: in 16 bits where it has them, but for attention, which gives what transformers gives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from synthscars.legion import LegionConfig, LegionForArtifactAnalysis
-from synthscars.legion.attention import full_attention
+from synthscars.legion.precision import cpu_has_bf16, full_attention
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,22 @@ def read(model: LegionForArtifactAnalysis, *, sixteen: bool) -> torch.Tensor:
 def implementations(model: LegionForArtifactAnalysis) -> set[str]:
     parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     return {part.config._attn_implementation for part in parts}
+
+
+@pytest.mark.parametrize(
+    ("flags", "pays"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_f": True, "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"neon": True}, False),
+    ],
+)
+def test_mixed_precision_is_for_cpus_that_multiply_bfloat16(
+    flags: dict[str, bool], pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    assert cpu_has_bf16() is pays
 
 
 def test_it_gives_what_transformers_gives(model: LegionForArtifactAnalysis) -> None:
