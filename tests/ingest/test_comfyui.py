@@ -65,10 +65,15 @@ def test_the_settings_of_the_sampler_and_of_what_it_is_linked_to() -> None:
     )
 
 
-def test_a_webp_file_has_the_graph_in_its_exif_block() -> None:
-    found = read_generation({"exif:Model": "prompt:" + json.dumps(PLAIN), "exif:Make": "workflow:{}"})
-    assert found is not None
-    assert (found.tool, found.prompt) == ("comfyui", "a cat")
+def test_other_files_have_the_graph_in_their_exif_block() -> None:
+    graph = json.dumps(PLAIN)
+    for chunks in (
+        {"exif:Model": f"prompt:{graph}", "exif:Make": "workflow:{}"},
+        {"exif:Make": f"Prompt:{graph}", "exif:ImageDescription": "Workflow:{}", "prompt": "no graph"},
+    ):
+        found = read_generation(chunks)
+        assert found is not None
+        assert (found.tool, found.prompt) == ("comfyui", "a cat")
 
 
 def test_the_first_pass_made_the_picture_and_a_second_refines_it() -> None:
@@ -99,6 +104,11 @@ def test_what_leads_to_no_saved_image_does_not_count() -> None:
     assert read({**preview, **shown}).seed == 7
 
 
+def test_where_nothing_that_is_saved_was_sampled_the_others_count() -> None:
+    control = {"21": node("SaveImage", images=["22", 0]), "22": node("LoadImage", image="pose.png")}
+    assert read({**PLAIN, "9": node("VHS_VideoCombine", images=["8", 0]), **control}).seed == 7
+
+
 def test_settings_that_stand_in_nodes_of_their_own() -> None:
     graph = {
         "1": node(
@@ -127,7 +137,7 @@ def test_settings_that_stand_in_nodes_of_their_own() -> None:
     assert read(graph) == Generation(
         tool="comfyui",
         model="flux1-dev.safetensors",
-        prompt="a cat on a mat\na cat",
+        prompt="a cat\na cat on a mat",
         seed=2**63,
         steps=28,
         sampler="euler",
@@ -162,6 +172,91 @@ def test_nodes_that_both_prompts_go_through_do_not_mix_them(side: str) -> None:
     for between in (control, loader):
         found = read({**PLAIN, "3": node("KSampler", **inputs), "40": between})
         assert (found.prompt, found.negative_prompt) == ("a cat", "blurry")
+
+
+ENCODERS: dict[str, Graph] = {
+    "a text that is put together": node("CLIPTextEncode", text=["60", 0]),
+    "several encoders": node("CLIPTextEncodeSD3", clip_l="a cat", clip_g="on a mat", t5xxl="a cat"),
+    "both sides in one node": node("Both", prompt="a cat\non a mat", negative_prompt="blurry"),
+    "wildcards": node("ImpactWildcardEncode", wildcard_text="__it__", populated_text="a cat\non a mat"),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS.keys())
+def test_texts_of_every_encoder(encoder: Graph) -> None:
+    graph = {
+        **PLAIN,
+        "6": encoder,
+        "60": node("StringConcatenate", string_a="a cat", string_b=["61", 0], delimiter=" "),
+        "61": node("PrimitiveString", value="on a mat"),
+    }
+    assert read(graph).prompt == "a cat\non a mat"
+    sampler = {**PLAIN["3"]["inputs"], "negative": ["6", 0]}
+    graph["3"] = node("KSampler", **sampler)
+    tagged = "negative_prompt" in encoder["inputs"]
+    assert read(graph).negative_prompt == ("blurry" if tagged else "a cat\non a mat")
+
+
+def test_a_guider_may_take_several_conditionings() -> None:
+    guider = {"cond1": ["6", 0], "cond2": ["7", 0], "negative": ["7", 0], "cfg_conds": 4.0}
+    graph = {
+        **PLAIN,
+        "3": node("SamplerCustomAdvanced", noise=["70", 0], guider=["71", 0], latent_image=["5", 0]),
+        "70": node("RandomNoise", noise_seed=7),
+        "71": node("DualCFGGuider", model=["4", 0], **guider),
+    }
+    found = read(graph)
+    assert (found.prompt, found.negative_prompt, found.cfg_scale) == ("a cat", "blurry", 4.0)
+
+
+def test_pipes_carry_model_and_conditioning() -> None:
+    pipe = node("ToBasicPipe", model=["4", 0], positive=["6", 0], negative=["7", 0])
+    sampler = node("ImpactKSamplerBasicPipe", basic_pipe=["80", 0], seed=7, steps=20, latent_image=["5", 0])
+    video = node("WanVideoSampler", model=["4", 0], text_embeds=["81", 0], seed=7, steps=20)
+    embeds = node("WanVideoTextEncode", positive_prompt="a cat", negative_prompt="blurry")
+    for each in (sampler, video):
+        found = read({**PLAIN, "3": each, "80": pipe, "81": embeds})
+        assert (found.model, found.seed, found.steps) == ("sd15.safetensors", 7, 20)
+        assert (found.prompt, found.negative_prompt) == ("a cat", "blurry")
+
+
+def test_values_are_followed_from_node_to_node_and_a_seed_is_no_other_number() -> None:
+    settings = node(
+        "Input Parameters", seed=["91", 0], steps=["92", 0], sampler="euler", sampler_name=["3", 0]
+    )
+    graph = {
+        "90": settings,
+        **PLAIN,
+        "3": node(
+            "KSampler",
+            **{**PLAIN["3"]["inputs"], "seed": ["90", 0], "steps": ["92", 0], "sampler_name": ["93", 0]},
+        ),
+        "4": node("CheckpointLoaderSimple", ckpt_name=["94", 0]),
+        "91": node("Seed (rgthree)", seed=7),
+        "92": node("Random Number", minimum=20, maximum=30, seed=123456),
+        "93": node("Sampler Selector", sampler="euler"),
+        "94": node("PrimitiveString", value="sd15.safetensors"),
+    }
+    found = read(graph)
+    assert (found.seed, found.steps, found.sampler, found.model) == (7, None, "euler", "sd15.safetensors")
+    assert "samplers" not in found.parameters  # the node of settings samples nothing
+
+
+def test_loras_are_those_that_are_used() -> None:
+    loaders = {
+        "100": node("Efficient Loader", lora_name="None", model=["101", 0]),
+        "101": node(
+            "Power Lora Loader (rgthree)",
+            lora_1={"on": True, "lora": "a.safetensors", "strength": 1},
+            lora_2={"on": False, "lora": "b.safetensors", "strength": 1},
+            model=["102", 0],
+        ),
+        "102": node("Lora Loader Stack", lora_01="c.safetensors", lora_02="None", model=["103", 0]),
+        "103": node("ADE_AnimateDiffLoader", model_name="motion.ckpt", model=["4", 0]),
+    }
+    sampler = node("KSampler", **{**PLAIN["3"]["inputs"], "model": ["100", 0]})
+    found = read({**PLAIN, **loaders, "3": sampler})
+    assert (found.model, found.loras) == ("sd15.safetensors", ("a.safetensors", "c.safetensors"))
 
 
 def test_models_that_were_merged_are_all_named() -> None:

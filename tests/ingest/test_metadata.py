@@ -89,6 +89,15 @@ def test_the_exif_comment_is_read_in_every_encoding_and_format(format: str, comm
     assert generation.raw == {"exif:UserComment": _TEXT}
 
 
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+def test_a_comment_that_stands_where_it_does_not_belong_is_read(format: str) -> None:
+    exif = Image.Exif()
+    exif[0x9286], exif[0x927C] = _TEXT, "a1111"
+    generation = read_generation(_chunks(encoded(picture(), format, exif=exif)))
+    assert generation is not None
+    assert (generation.prompt, generation.raw["exif:MakerNote"]) == ("a cat", "a1111")
+
+
 @given(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")),
     st.sampled_from(["utf-16-be", "utf-16-le"]),

@@ -87,8 +87,9 @@ def test_the_command_line_of_invokeai_s_first_version() -> None:
         cfg_scale=7.5,
         width=512,
         height=768,
-        parameters={"G": "0.9"},
     )
+    spaced = read({"Dream": '"a cat" -s 50 -A k_lms -S 7'})
+    assert read({"Dream": '"a cat" -s50 -mk_lms -I"my file.png" -S7'}) == spaced
 
 
 @pytest.mark.parametrize("place", ["parameters", "exif:UserComment"])
@@ -140,6 +141,12 @@ def test_novelai() -> None:
     assert read({**beside, "Comment": comment}) == expected
     assert read({**beside, "Description": "cut", "Comment": comment | {"prompt": "a cat"}}) == expected
     assert read({"Comment": comment}) == Generation()
+    webp = {**beside, "Comment": json.dumps(comment)}
+    assert read({"exif:UserComment": webp}) == expected
+    characters = [{"char_caption": "a mouse", "centers": [{"x": 0.5, "y": 0.5}]}, {"char_caption": "a dog"}]
+    fourth = comment | {"prompt": "a cat", "v4_prompt": {"caption": {"char_captions": characters}}}
+    found = read({**beside, "Comment": fourth | {"v4_negative_prompt": {"caption": {"char_captions": None}}}})
+    assert (found.prompt, found.negative_prompt) == ("a cat\na mouse\na dog", "lowres")
 
 
 def test_mflux_without_the_folders_of_who_used_it() -> None:
@@ -204,6 +211,14 @@ def test_numbers_are_those_that_fit(value: Any, whole: int | None, number: float
 def test_seeds_have_64_bits() -> None:
     assert whole_of(LARGEST_SEED, LARGEST_SEED) == whole_of(str(LARGEST_SEED), LARGEST_SEED) == LARGEST_SEED
     assert whole_of(LARGEST_SEED + 1, LARGEST_SEED) is None
+
+
+@pytest.mark.parametrize("depth", range(960, 1010, 5))
+def test_settings_of_any_depth_are_read_or_left(depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    for place in ("Comment", "invokeai_metadata", "exif:UserComment", "parameters", "prompt"):
+        told = f'{{"metadata_scheme": "fooocus", "mflux_version": "1", "loras": 1, "deep": {deep}}}'
+        read_generation({place: told, "Software": "NovelAI"})
 
 
 @given(st.text())

@@ -97,7 +97,8 @@ def _exif(image: Image.Image, problems: Problems, file: str) -> Iterator[tuple[s
         little = exif.endian == "<"
         values = [(name, exif.get(tag)) for tag, name in _MAIN_TAGS.items()]
         inner = exif.get_ifd(_EXIF_IFD)
-        values += [(name, inner.get(tag)) for tag, name in _EXIF_TAGS.items()]
+        # Some writers, Fooocus among them, put these where they do not belong.
+        values += [(name, inner.get(tag, exif.get(tag))) for tag, name in _EXIF_TAGS.items()]
     except Exception as error:  # a damaged block raises nearly anything; the pixels are good all the same
         problems.add(
             "metadata.damaged",

@@ -96,4 +96,9 @@ def as_parameters(values: Mapping[str, Any], known: Iterable[str] = ()) -> dict[
 
 
 def _as_text(value: Any) -> str:
-    return text_of(value) if isinstance(value, str) else text_of(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, str):
+        return text_of(value)
+    try:
+        return text_of(json.dumps(value, ensure_ascii=False))
+    except RecursionError:  # writing goes a little deeper than reading
+        return ""

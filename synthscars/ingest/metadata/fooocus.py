@@ -27,7 +27,7 @@ def read(chunks: Mapping[str, str]) -> Generation | None:
     values = next((each for each in found if each and each.get("metadata_scheme") == "fooocus"), None)
     if values is None:
         return None
-    size = _SIZE.fullmatch(text_of(values.get("resolution")))
+    size, loras = _SIZE.fullmatch(text_of(values.get("resolution"))), values.get("loras")
     return generation_of(
         "fooocus",
         values,
@@ -35,7 +35,7 @@ def read(chunks: Mapping[str, str]) -> Generation | None:
         known=("loras", *(("resolution",) if size else ())),
         width=whole_of(size[1]) if size else None,
         height=whole_of(size[2]) if size else None,
-        loras=tuple(filter(None, map(_name, values.get("loras") or ()))),
+        loras=tuple(filter(None, map(_name, loras))) if isinstance(loras, list) else (),
     )
 
 

@@ -18,9 +18,11 @@ from synthscars.ingest.metadata.fields import generation_of, json_object, text_o
 from synthscars.records import Generation
 
 _NUMBERS = {name: name for name in ("seed", "steps", "width", "height", "cfg_scale")}
-_COMMAND = re.compile(r'"(?P<prompt>.*)"\s+(?P<options>-.*)', re.DOTALL)
-_OPTION = re.compile(r"-(\w+) (\S+)")
-_OPTIONS = {"s": "steps", "S": "seed", "W": "width", "H": "height", "C": "cfg_scale", "A": "sampler"}
+_COMMAND = re.compile(r'"(?P<prompt>.*?)"\s+(?P<options>-\w.*)', re.DOTALL)
+_OPTIONS = {"s": "steps", "S": "seed", "W": "width", "H": "height", "C": "cfg_scale"} | (
+    dict.fromkeys("Am", "sampler")  # in the first versions `-m`
+)
+_OPTION = re.compile(rf"(?<!\S)-([{''.join(_OPTIONS)}])\s?(\S+)")
 _UNWANTED = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -68,7 +70,7 @@ def _second(values: Mapping[str, Any]) -> Generation:
 
 
 def _first(prompt: str, options: str) -> Generation:
-    told = {_OPTIONS.get(name, name): value for name, value in _OPTION.findall(options)}
+    told = {_OPTIONS[name]: value for name, value in _OPTION.findall(options)}
     prompt, negative = _apart(prompt)
     names = _NUMBERS | {"sampler": "sampler"}
     return generation_of("invokeai", told, names, prompt=prompt, negative_prompt=negative)

@@ -12,7 +12,7 @@ _NAMES = {
     **{name: name for name in ("model", "prompt", "negative_prompt", "seed", "steps", "width", "height")},
     "cfg_scale": "guidance",
 }
-_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
+_SEPARATOR = re.compile(r"[/\\]")
 
 
 def read(chunks: Mapping[str, str]) -> Generation | None:
@@ -25,6 +25,6 @@ def read(chunks: Mapping[str, str]) -> Generation | None:
     if values is None or "mflux_version" not in values:
         return None
     paths = values.get("lora_paths")
-    loras = [_FOLDERS.sub("", text_of(path)) for path in paths] if isinstance(paths, list) else []
+    loras = [_SEPARATOR.split(text_of(path))[-1] for path in paths] if isinstance(paths, list) else []
     private = [name for name in values if name.endswith(("_path", "_paths"))]
     return generation_of("mflux", values, _NAMES, known=private, loras=tuple(filter(None, loras)))
