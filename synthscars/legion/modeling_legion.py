@@ -13,10 +13,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, LlavaForConditionalGeneration, PreTrainedModel, SamModel
+from transformers import (
+    AutoModel,
+    LlavaForConditionalGeneration,
+    PreTrainedModel,
+    SamModel,
+    StoppingCriteriaList,
+)
 from transformers.utils import ModelOutput
 
 from synthscars.legion.configuration_legion import LegionConfig
+from synthscars.legion.looping import StopLoops
 from synthscars.legion.losses import bce_loss, dice_loss
 from synthscars.legion.processing_legion import from_clip_to_sam
 from synthscars.legion.stem import Pyramid, StemEmbeddings
@@ -231,7 +238,8 @@ class LegionForArtifactAnalysis(PreTrainedModel):
 
         Each image goes through each encoder once, whatever the number of phrases, and through the global one
         again if detection has a square of its own, `detection_pixel_values`. A `[SEG]` that is the last token
-        before `max_new_tokens` has not been read by the model, so it asks for no mask.
+        before `max_new_tokens` has not been read by the model, so it asks for no mask. An answer that falls
+        into repeating itself ends there (`StopLoops`).
         """
         features, seen = self.look(pixel_values)
         embeddings = self.read(input_ids, features)
@@ -239,6 +247,7 @@ class LegionForArtifactAnalysis(PreTrainedModel):
             inputs_embeds=embeddings,
             attention_mask=torch.ones_like(input_ids),
             max_new_tokens=max_new_tokens,
+            stopping_criteria=StoppingCriteriaList([StopLoops()]),
             **{"do_sample": False, **generation},
             output_hidden_states=True,
             output_logits=True,

@@ -129,6 +129,19 @@ def test_a_written_answer_asks_for_the_masks_that_reading_it_asks_for(
     torch.testing.assert_close(written.token_logprobs, expected.squeeze(-1), rtol=1e-3, atol=1e-3)
 
 
+def test_an_answer_that_repeats_itself_ends_and_the_others_of_its_batch_go_on(
+    model: LegionForArtifactAnalysis,
+) -> None:
+    def allowed(image: int, written: torch.Tensor) -> list[int]:
+        return [30 + len(written) % 2] if image == 0 else [40 + len(written)]
+
+    written = model.answer(**inputs(model), max_new_tokens=40, prefix_allowed_tokens_fn=allowed)
+    looping, going_on = written.sequences.tolist()
+    pad = model.llava.generation_config.pad_token_id
+    assert looping == [30, 31] * 6 + [pad] * 28
+    assert going_on == list(range(40, 80))
+
+
 def test_each_image_goes_through_the_grounding_encoder_once_whatever_the_number_of_phrases(
     model: LegionForArtifactAnalysis,
 ) -> None:
