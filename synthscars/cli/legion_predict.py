@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,20 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @batch_size_option
 @device_option
-@click.option("--force", is_flag=True, help="Replace a file of predictions that is there already.")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write an HTML page to look at: pictures, outlines, and what is said of them.",
+)
+@click.option(
+    "--page-images",
+    type=click.IntRange(1, 2000),
+    default=100,
+    show_default=True,
+    help="Images with findings that the page shows, the surest first.",
+)
+@click.option("--force", is_flag=True, help="Replace predictions, and a page, that are there.")
 @workspace_folder_option("The workspace that has the release, where SOURCE is a version.")
 @json_option
 def predict(
@@ -59,6 +73,8 @@ def predict(
     limit: int | None,
     batch_size: int,
     device: str,
+    page: Path | None,
+    page_images: int,
     force: bool,
     workspace: Path,
     as_json: bool,
@@ -75,7 +91,7 @@ def predict(
     Examples:
       synthscars legion predict model/ releases/1.0.0 --split test --output predictions.jsonl
       synthscars legion predict model/ 1.0.0 --split test --perturb jpeg-50 -o jpeg-50.jsonl
-      synthscars legion predict model/ outputs/ 'more/**/*.png' -o outputs.jsonl
+      synthscars legion predict model/ outputs/ 'more/**/*.png' -o outputs.jsonl --page outputs.html
       synthscars legion predict model/ my-scars --limit 100 --json
     """
     import warnings
@@ -85,8 +101,9 @@ def predict(
     from synthscars.legion.running import predict_items
     from synthscars.problems import Problems, UsageError
 
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists already", fix="name another file with --output, or say --force")
+    for path, option in ((target, "--output"), (page, "--page")):
+        if path is not None and path.exists() and not force:
+            raise UsageError(f"{path} exists already", fix=f"name another file with {option}, or say --force")
     # Pillow warns of damaged metadata without saying in which file; ours names it.
     warnings.filterwarnings("ignore", module="PIL")
     change = None if perturb is None else _perturbation(perturb)
@@ -106,14 +123,18 @@ def predict(
             )
         done = frozenset(file.finished)
         batches = predict_items(
-            predictor, islice(items, limit), batch_size=batch_size, skip=done, change=change
+            predictor, islice(items(problems), limit), batch_size=batch_size, skip=done, change=change
         )
         counts = _write(batches, done, total if limit is None else min(limit, total), file, problems)
         written = file.complete()
     seconds = time.monotonic() - start
+    if page is not None:
+        again = islice(items(Problems()), limit)  # what is wrong with them is told already
+        _write_page(page, target, predictor.name, named, again, change, page_images)
     speed = round(counts["predicted"] / seconds, 2) if seconds else 0.0
     if as_json:
         shown = {"output": str(target), "model": predictor.name, "written": written, **counts}
+        shown |= {} if page is None else {"page": str(page)}
         print_json({**shown, "images_per_second": speed, "problems": problems.to_json()})
     else:
         output().print(
@@ -124,8 +145,26 @@ def predict(
         for name, what in (("resumed", "done before"), ("repeated", "second names of images (same bytes)")):
             if counts[name]:
                 output().print(f"{counts[name]:,} {what}")
+        if page is not None:
+            output().print(f"look at it: {page}", markup=False)
         show_problems(problems)
     finish(problems)
+
+
+def _write_page(
+    page: Path, target: Path, model: str, named: str, items: Iterable[Item], change: Change | None, most: int
+) -> None:
+    """Write the page of a file of predictions. items: the images that were predicted."""
+    from synthscars.files import atomic_file
+    from synthscars.legion.findings_page import overview, pictures, to_page
+    from synthscars.predictions import read_predictions
+    from synthscars.problems import Problems
+
+    seen = overview(read_predictions(target, Problems()), most)
+    found = pictures(items, seen, change=change)
+    with atomic_file(page) as file:
+        for piece in to_page(model, named, seen, found):
+            file.write(piece.encode())
 
 
 def _write(
@@ -196,8 +235,8 @@ def _perturbation(name: str) -> Change:
 
 def _find(
     sources: tuple[str, ...], split: str | None, workspace: Path, problems: Problems
-) -> tuple[Iterable[Item], int, str]:
-    """The images of what the user named, how many they are (at least), and a name without a path."""
+) -> tuple[Callable[[Problems], Iterable[Item]], int, str]:
+    """What gives the images that the user named, how many they are (at least), and a name without a path."""
     from synthscars.legion import sources as found
     from synthscars.problems import UsageError
     from synthscars.settings import CONFIG_NAME
@@ -205,20 +244,21 @@ def _find(
     folder = _release(sources[0], workspace, problems) if len(sources) == 1 else None
     if folder is not None:
         files = found.release_files(folder, split)
-        return found.release_items(folder, files, problems), found.count_rows(files), _release_name(folder)
+        rows = partial(found.release_items, folder, files)
+        return rows, found.count_rows(files), _release_name(folder)
     if split is not None:
         raise UsageError("--split is for a release", fix="leave it away, or name one release")
     if len(sources) == 1 and (Path(sources[0]) / CONFIG_NAME).is_file():
         opened = open_workspace(Path(sources[0]))
         waiting = found.workspace_items(opened)
-        return waiting, len(waiting), opened.name
+        return lambda _: waiting, len(waiting), opened.name
     from synthscars.ingest.sources import is_missing
 
     missing = next(filter(is_missing, sources), None)
     if missing is not None:
         raise UsageError(f"{missing} does not exist", fix="name a release, a workspace, a folder or an image")
     items = found.file_items(sources, problems)
-    return items, len(items), ", ".join(sorted({Path(source).name or source for source in sources}))
+    return lambda _: items, len(items), ", ".join(sorted({Path(source).name or source for source in sources}))
 
 
 def _release(source: str, workspace: Path, problems: Problems) -> Path | None:

@@ -26,6 +26,7 @@ from synthscars.release.diff_text import (
 )
 from synthscars.release.features import Row
 from synthscars.release.page import COLOURS, html_text, jpeg_uri, page_head
+from synthscars.release.page_outlines import OUTLINES
 from synthscars.shown import short
 
 SIDE = 480
@@ -77,10 +78,10 @@ ins{background:var(--ins);color:inherit;text-decoration:underline;text-underline
 border-radius:2px}
 .key{display:flex;flex-wrap:wrap;gap:4px 20px;margin:0 0 12px;align-items:center}
 .key svg{width:44px;height:12px;vertical-align:middle;margin-right:6px}
-polygon,.line{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
-.rim{stroke:#fff;stroke-width:5;stroke-opacity:.85}
-.was{stroke:#d55e00;stroke-width:2.5;stroke-dasharray:7 5}.is{stroke:#0072b2;stroke-width:2.5}
-.same{stroke:#fff;stroke-width:1.2;stroke-opacity:.75}
+"""
+    + OUTLINES
+    + """
+.line{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .mark{fill:#fff;stroke:#000;stroke-width:3;paint-order:stroke;font:600 1px system-ui,sans-serif}
 @media(max-width:760px){body{padding:16px}article{grid-template-columns:minmax(0,1fr)}
 .places td:last-child{width:5.5rem}}

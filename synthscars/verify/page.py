@@ -11,6 +11,7 @@ from synthscars.metrics.statistics import with_artifacts
 from synthscars.predictions import Prediction
 from synthscars.records import ImageRecord
 from synthscars.release.page import COLOURS, html_text, page_head
+from synthscars.release.page_outlines import OUTLINES
 from synthscars.shown import short
 from synthscars.verify.gate import METRICS, shown
 from synthscars.verify.judge import Shown
@@ -68,11 +69,9 @@ figcaption{color:var(--soft);font-size:.85rem}
 .said{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(280px,100%),1fr));gap:4px 24px;
 margin-top:8px}ol{margin:0;padding-left:22px}li{overflow-wrap:anywhere}
 .is-name{color:var(--new)}.was-name{color:var(--old)}
-polygon{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
-.rim{stroke:#fff;stroke-width:5;stroke-opacity:.85}
-.was{stroke:#d55e00;stroke-width:2.5;stroke-dasharray:7 5}.is{stroke:#0072b2;stroke-width:2.5}
-.same{stroke:#fff;stroke-width:1.2;stroke-opacity:.75}
-.mark{fill:#fff;stroke:#000;paint-order:stroke;font-family:system-ui,sans-serif;font-weight:600}
+"""
+    + OUTLINES
+    + """
 code{font:85% ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
 details{margin:0 0 12px}summary{cursor:pointer}
 @media(max-width:640px){body{padding:14px}article{padding:12px}

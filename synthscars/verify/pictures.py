@@ -5,14 +5,14 @@ The picture is in the page once; the other two panels use it again. Outlines are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from synthscars.geometry import from_rle, simplify
 from synthscars.images import open_image, upright
-from synthscars.predictions import PredictedRegion, Prediction
+from synthscars.predictions import Prediction
 from synthscars.problems import ImageError
 from synthscars.records import Artifact, ImageRecord, Ring
+from synthscars.release import page_outlines as svg
 from synthscars.release.page import html_text, jpeg_uri
 from synthscars.shown import short
 
@@ -22,9 +22,6 @@ SIDE = 360
 _QUALITY = 72
 _LONGEST_TEXT = 600
 _LONGEST_ANSWER = 200
-_MOST_REGIONS = 12
-_MOST_POINTS = 600
-"""Points of one region that are drawn."""
 
 
 class Example(NamedTuple):
@@ -41,7 +38,9 @@ def example_html(example: Example, number: int, picture: Callable[[str], bytes |
     record = example.record
     regions = example.prediction.regions if example.prediction is not None else ()
     true = [(artifact.artifact_id == example.marked, artifact.polygons) for artifact in record.artifacts]
-    seen = [(True, _outline(region, record)) for region in regions[:_MOST_REGIONS]]
+    seen = [
+        (True, svg.outline(region, record.width, record.height)) for region in regions[: svg.MOST_REGIONS]
+    ]
     if not example.marked:
         true = [(True, rings) for _, rings in true]
     width, height = record.width, record.height
@@ -49,8 +48,8 @@ def example_html(example: Example, number: int, picture: Callable[[str], bytes |
     again = f'<use href="#p{number}"/>'
     panels = [
         ("image", base, ""),
-        ("truth", again, "".join(_drawn(true, "is", max(width, height)))),
-        ("prediction", again, "".join(_drawn(seen, "was", max(width, height)))),
+        ("truth", again, "".join(svg.outlined(true, "is", max(width, height)))),
+        ("prediction", again, "".join(svg.outlined(seen, "was", max(width, height)))),
     ]
     if example.prediction is None:
         panels.pop()
@@ -61,7 +60,7 @@ def example_html(example: Example, number: int, picture: Callable[[str], bytes |
     )
     said = _texts("Truth", "is", [(each.phrase, each.explanation) for each in record.artifacts], true)
     if example.prediction is not None:
-        told = [(each.phrase, each.explanation) for each in regions[:_MOST_REGIONS]]
+        told = [(each.phrase, each.explanation) for each in regions[: svg.MOST_REGIONS]]
         said += _texts("Prediction", "was", told, seen, _whole(example.prediction))
     return (
         f"<article><h3><bdi>{html_text(short(record.file_name, 60))}</bdi> "
@@ -78,57 +77,7 @@ def _image(record: ImageRecord, number: int, picture: Callable[[str], bytes | No
             address = jpeg_uri(upright(open_image(data)), SIDE, _QUALITY)
         except (ImageError, OSError):
             address = ""
-    size = f'id="p{number}" width="{record.width}" height="{record.height}"'
-    if not address:
-        return f'<rect {size} fill="#808080"/>'
-    return f'<image {size} preserveAspectRatio="none" href="{address}"/>'
-
-
-def _outline(region: PredictedRegion, record: ImageRecord) -> tuple[Ring, ...]:
-    """The outline of a predicted region, with few enough points for a page."""
-    if region.rle is None:
-        return region.polygons
-    height, width = region.rle.size
-    if (width, height) != (record.width, record.height):
-        return ()
-    try:
-        rings = from_rle({"size": [height, width], "counts": region.rle.counts.encode()})
-    except (ValueError, TypeError):
-        return ()
-    tolerance = max(width, height) / 250
-    simple = [ring if len(ring) <= 8 else simplify(ring, tolerance) for ring in rings]
-    kept: list[Ring] = []
-    points = 0
-    for ring in sorted(simple, key=len, reverse=True):
-        points += len(ring) // 2
-        if points <= _MOST_POINTS:
-            kept.append(ring)
-    return tuple(kept)
-
-
-def _drawn(regions: Sequence[tuple[bool, Sequence[Ring]]], kind: str, size: int) -> Iterator[str]:
-    for shown, rings in regions:
-        if not shown:
-            yield from (f'<polygon class="same" points="{_points(ring)}"/>' for ring in rings)
-    for number, (shown, rings) in enumerate(regions, 1):
-        if not shown:
-            continue
-        for style in ("rim", kind):
-            yield from (f'<polygon class="{style}" points="{_points(ring)}"/>' for ring in rings)
-        if rings and rings[0]:
-            x, y = _inside(rings[0][0], size), _inside(rings[0][1], size)
-            yield (
-                f'<text class="mark" x="{x}" y="{y}" style="font-size:{size / 18:.1f}px;'
-                f'stroke-width:{size / 120:.1f}px">{number}</text>'
-            )
-
-
-def _inside(value: float, size: int) -> str:
-    return f"{min(max(value, size / 18), size * 17 / 18):.1f}"
-
-
-def _points(ring: Ring) -> str:
-    return " ".join(f"{value:.1f}" for value in ring)
+    return svg.picture(address, record.width, record.height, f"p{number}")
 
 
 def _whole(prediction: Prediction) -> str:

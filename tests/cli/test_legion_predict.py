@@ -345,3 +345,43 @@ def test_a_real_checkpoint_is_loaded_and_predicts(pictures: Path, tmp_path: Path
     assert (found.image_id, found.width, found.height) == (sha256(noise_png(0)), 48, 32)
     assert found.synthetic is not None
     assert read_header(tmp_path / "p.jsonl")["model"].startswith("legion-")
+
+
+def test_a_page_shows_what_was_found(model: SaturatedBlob, pictures: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "grey").save(pictures / "plain.png")
+    page = tmp_path / "p.html"
+    result = run(pictures, "-o", tmp_path / "p.jsonl", "--page", page, "--page-images", 2)
+    assert result.exit_code == 0, result.stderr
+    assert f"look at it: {page}" in result.stdout.replace("\n", "")
+    text = page.read_text(encoding="utf-8")
+    assert f"What {model.name} sees in pictures" in text
+    assert "Something found: 5" in text
+    assert text.count("<article>") == 2
+    assert text.count("data:image/jpeg;base64,") == 3
+    assert "Nothing found: 1" in text
+
+
+def test_a_page_of_a_release_shows_the_pictures_in_it(model: SaturatedBlob, tmp_path: Path) -> None:
+    from synthscars.release.build import build_release
+
+    workspace = filled_workspace(tmp_path / "ws")
+    release = build_release(workspace, "1.0.0", Problems(), check=False).path
+    result = run(release, "-o", tmp_path / "p.jsonl", "--page", tmp_path / "p.html", "--json")
+    assert json.loads(result.stdout)["page"] == str(tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg;base64,") == text.count("<article>") + text.count("<figcaption>") > 0
+    assert 'fill="#808080"' not in text
+
+
+def test_a_page_that_is_there_is_kept_unless_force_is_given(
+    model: SaturatedBlob, pictures: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "p.html"
+    page.write_text("mine")
+    result = run(pictures, "-o", tmp_path / "p.jsonl", "--page", page)
+    assert result.exit_code == 2
+    assert "--page" in result.stderr
+    assert page.read_text() == "mine"
+    assert not model.calls
+    assert run(pictures, "-o", tmp_path / "p.jsonl", "--page", page, "--force").exit_code == 0
+    assert page.read_text(encoding="utf-8") != "mine"
