@@ -97,8 +97,16 @@ def overview(predictions: Iterable[Prediction], most: int) -> Overview:
         elif len(clean) < _MOST_CLEAN:
             clean.append(prediction)
     ordered = [prediction for *_, prediction in sorted(surest, key=lambda each: each[:2], reverse=True)]
-    numbers = (counts[name] for name in ("images", "found", "regions", "judged", "generated"))
-    return Overview(*numbers, kinds=kinds, shown=ordered, clean=clean)
+    return Overview(
+        images=counts["images"],
+        found=counts["found"],
+        regions=counts["regions"],
+        judged=counts["judged"],
+        generated=counts["generated"],
+        kinds=kinds,
+        shown=ordered,
+        clean=clean,
+    )
 
 
 class Picture(NamedTuple):
@@ -177,7 +185,8 @@ def _kinds(kinds: Mapping[tuple[str, str], int]) -> str:
 def _kind(category: str, subtype: str) -> str:
     """The names of a category and a subtype, or the ids where the taxonomy has none."""
     taxonomy = load_taxonomy()
-    names = {each.id: each.name for each in (*taxonomy.categories, *taxonomy.subtypes)}
+    names = {each.id: each.name for each in taxonomy.categories}
+    names |= {each.id: each.name for each in taxonomy.subtypes}
     told = (short(names.get(each, each), 60) for each in (category, subtype) if each)
     return " / ".join(told) or "no kind named"
 

@@ -17,7 +17,7 @@ TIMES = 4
 LEAST = 12  # tokens: "......" may be somebody's punctuation
 
 
-class StopLoops(StoppingCriteria):  # type: ignore[misc]
+class StopLoops(StoppingCriteria):
     """For `generate(stopping_criteria=…)`: rows that end in the same tokens `TIMES` times on end are done."""
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
