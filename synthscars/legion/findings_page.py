@@ -14,7 +14,7 @@ from synthscars.engine import map_ordered
 from synthscars.legion.running import Change, Item, Loaded, load_item
 from synthscars.predictions import PredictedRegion, Prediction
 from synthscars.release import page_outlines as svg
-from synthscars.release.page import COLOURS, html_text, jpeg_uri, page_head
+from synthscars.release.page import REPORT, html_text, jpeg_uri, page_head
 from synthscars.shown import short
 from synthscars.taxonomy import load_taxonomy
 
@@ -27,22 +27,10 @@ _QUALITY = 72
 _LONGEST_TEXT = 400
 
 _STYLE = (
-    COLOURS
+    REPORT
     + """
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;padding:24px;
-max-width:1100px}
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 12px;overflow-wrap:anywhere}
-h2{font-size:1.2rem;margin:36px 0 12px}h3{font-size:1rem;margin:0 0 8px;overflow-wrap:anywhere}
-p{margin:0 0 8px}.soft{color:var(--soft)}
-.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:16px 0}
-.tiles div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 16px;
-min-width:110px}.tiles b{display:block;font-size:1.3rem}
-table{border-collapse:collapse;margin:0 0 12px}th,td{text-align:left;padding:4px 16px 4px 0;
-border-bottom:1px solid var(--line)}th{font-weight:400;color:var(--soft)}
-.n{text-align:right;font-variant-numeric:tabular-nums}
-article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:16px;margin:0 0 16px;
-display:grid;grid-template-columns:minmax(0,480px) minmax(0,1fr);gap:4px 24px;align-items:start}
-figure{margin:0}figure svg{display:block;width:100%;height:auto;max-height:480px;border-radius:4px}
+article{display:grid;grid-template-columns:minmax(0,480px) minmax(0,1fr);gap:4px 24px;align-items:start}
+figure svg{max-height:480px}
 ol{margin:0;padding-left:22px}li{overflow-wrap:anywhere;margin:0 0 8px}
 li small{color:var(--soft);display:block}
 .clean{display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:12px}
@@ -51,8 +39,7 @@ li small{color:var(--soft);display:block}
 """
     + svg.OUTLINES
     + """
-@media(max-width:760px){body{padding:14px}article{grid-template-columns:minmax(0,1fr);padding:12px}}
-@media print{:root{color-scheme:light}body{max-width:none;padding:0}article{break-inside:avoid}}
+@media(max-width:760px){article{grid-template-columns:minmax(0,1fr)}}
 """
 )
 

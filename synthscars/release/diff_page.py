@@ -25,7 +25,7 @@ from synthscars.release.diff_text import (
     too_low,
 )
 from synthscars.release.features import Row
-from synthscars.release.page import COLOURS, html_text, jpeg_uri, page_head
+from synthscars.release.page import REPORT, html_text, jpeg_uri, page_head
 from synthscars.release.page_outlines import OUTLINES
 from synthscars.shown import short
 
@@ -38,34 +38,19 @@ MOST_PLACES = 200
 """Images that were added, removed or moved that the page names; the others are counted."""
 
 _STYLE = (
-    COLOURS
+    REPORT
     + """
 :root{--old:#b84a00;--del:#fbe3d3;--ins:#d9ebf7;--bad:#a3122a}
 @media screen and (prefers-color-scheme:dark){:root{--old:#f59a4d;--del:#53290c;--ins:#0d3a58;--bad:#ff8c9c}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;padding:24px;
-max-width:1100px}
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 8px}h2{font-size:1.2rem;margin:36px 0 12px}
-h3{font-size:1rem;margin:0 0 8px;overflow-wrap:anywhere}
-p{margin:0 0 8px}.soft{color:var(--soft)}.bad{color:var(--bad);font-weight:600}
-.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:16px 0}
-.tiles div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 16px;
-min-width:110px}.tiles b{display:block;font-size:1.4rem}
+.bad{color:var(--bad);font-weight:600}
 .tables{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:8px 40px;
 align-items:start}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;margin:0 0 12px}caption{text-align:left;font-weight:600;
-padding:4px 0}
-th,td{text-align:left;padding:3px 8px 3px 0;border-bottom:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}
-th{font-weight:400;color:var(--soft)}.tables td{overflow-wrap:break-word}
+table{width:100%}caption{text-align:left;font-weight:600;padding:4px 0}
+th,td{padding:3px 8px 3px 0;overflow-wrap:anywhere}.tables td{overflow-wrap:break-word}
 .places td:first-child{width:9rem;white-space:nowrap}.places td:last-child{width:11rem}
-.n{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}
-article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:16px;margin:0 0 16px;
-display:grid;grid-template-columns:minmax(0,480px) minmax(0,1fr);gap:8px 20px}
+article{display:grid;grid-template-columns:minmax(0,480px) minmax(0,1fr);gap:8px 20px}
 article h3{grid-column:1/-1}
-figure{margin:0;position:relative;align-self:start}figure svg{display:block;width:100%;height:auto;
-border-radius:4px}
+figure{position:relative;align-self:start}
 ul{list-style:none;margin:0;padding:0}li{padding:8px 0;border-top:1px solid var(--line);
 overflow-wrap:anywhere}li:first-child{border-top:0;padding-top:0}
 .number{display:inline-block;min-width:1.6em;padding:0 .3em;text-align:center;border-radius:1em;
@@ -83,10 +68,10 @@ border-radius:2px}
     + """
 .line{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .mark{fill:#fff;stroke:#000;stroke-width:3;paint-order:stroke;font:600 1px system-ui,sans-serif}
-@media(max-width:760px){body{padding:16px}article{grid-template-columns:minmax(0,1fr)}
+@media(max-width:760px){article{grid-template-columns:minmax(0,1fr)}
 .places td:last-child{width:5.5rem}}
-@media print{:root{color-scheme:light}body{max-width:none;padding:0}h2,h3,caption{break-after:avoid}
-article,tr,.tiles div{break-inside:avoid}del,ins,.number,figure,.key{print-color-adjust:exact}}
+@media print{h2,h3,caption{break-after:avoid}.tiles div{break-inside:avoid}
+del,ins,.number,figure,.key{print-color-adjust:exact}}
 """
 )
 

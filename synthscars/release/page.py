@@ -22,6 +22,31 @@ COLOURS = """
 """
 """Colours of a page on light and on dark, as CSS variables."""
 
+REPORT = (
+    COLOURS
+    + """
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;padding:24px;
+max-width:1100px}
+h1{font-size:1.6rem;line-height:1.25;margin:0 0 12px;overflow-wrap:anywhere}
+h2{font-size:1.2rem;margin:36px 0 12px}h3{font-size:1rem;margin:0 0 8px;overflow-wrap:anywhere}
+p{margin:0 0 8px}.soft{color:var(--soft)}
+.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:16px 0}
+.tiles div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 16px;
+min-width:110px}.tiles b{display:block;font-size:1.3rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:0 0 12px}
+th,td{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
+th{font-weight:400;color:var(--soft)}
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:16px;margin:0 0 16px}
+figure{margin:0}figure svg{display:block;width:100%;height:auto;border-radius:4px}
+@media(max-width:640px){body{padding:14px}article{padding:12px}}
+@media print{:root{color-scheme:light}body{max-width:none;padding:0}article,tr{break-inside:avoid}}
+"""
+)
+"""CSS of pages that are read from top to bottom: headings, tiles of figures, tables, articles with a picture.
+
+What a page has of its own comes after it."""
+
 
 def page_head(title: str, style: str, nonce: str = "") -> str:
     """The page up to its body. title: of the window, any text. style: CSS, of ours alone.

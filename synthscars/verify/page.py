@@ -10,7 +10,7 @@ from synthscars.metrics import Figure, ImageScore
 from synthscars.metrics.statistics import with_artifacts
 from synthscars.predictions import Prediction
 from synthscars.records import ImageRecord
-from synthscars.release.page import COLOURS, html_text, page_head
+from synthscars.release.page import REPORT, html_text, page_head
 from synthscars.release.page_outlines import OUTLINES
 from synthscars.shown import short
 from synthscars.verify.gate import METRICS, shown
@@ -35,36 +35,25 @@ _GROUPS = {
 _MARKS = {"passed": "✓ passed", "failed": "✗ failed", "not_applicable": "– not applicable"}
 
 _STYLE = (
-    COLOURS
+    REPORT
     + """
 :root{--old:#b84a00;--good:#00664a;--bad:#a3122a}
 @media screen and (prefers-color-scheme:dark){:root{--old:#f59a4d;--good:#5fd3ae;--bad:#ff8c9c}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0 auto;padding:24px;
-max-width:1100px}
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 12px;overflow-wrap:anywhere}
-h2{font-size:1.2rem;margin:36px 0 12px}h3{font-size:1rem;margin:0 0 8px;overflow-wrap:anywhere}
-h4{font-size:.9rem;margin:0 0 2px}p{margin:0 0 8px}.soft{color:var(--soft)}
+h4{font-size:.9rem;margin:0 0 2px}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .verdict{border:1px solid var(--line);border-left:6px solid;border-radius:8px;background:var(--card);
 padding:12px 16px;margin:0 0 16px}.verdict strong{font-size:1.3rem;display:block}
 .verdict.good{border-left-color:var(--good)}.verdict.bad{border-left-color:var(--bad)}
 .verdict ul{color:var(--ink);margin:8px 0 0;padding-left:20px}.verdict p{color:var(--ink);margin:4px 0 0}
-.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:16px 0}
-.tiles div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 16px;
-min-width:110px}.tiles b{display:block;font-size:1.3rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:0 0 12px}
-th,td{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-weight:400;color:var(--soft)}.n{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}td small{display:block;color:var(--soft);white-space:nowrap}
+table{width:100%}td small{display:block;color:var(--soft);white-space:nowrap}
 .criteria td:first-child{white-space:nowrap;width:9.5rem}.criteria td{overflow-wrap:anywhere}
 .criteria small{white-space:normal}
 tr.model td{font-weight:600}
 .figures td:first-child{min-width:11rem}
 .plot{background:#fff;border-radius:8px;padding:8px;margin:0 0 12px}.plot img{display:block;width:100%;
 height:auto}
-article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:16px;margin:0 0 16px}
 .panels{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:12px}
-figure{margin:0}figure svg{display:block;width:100%;height:auto;max-height:420px;border-radius:4px}
+figure svg{max-height:420px}
 figcaption{color:var(--soft);font-size:.85rem}
 .said{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(280px,100%),1fr));gap:4px 24px;
 margin-top:8px}ol{margin:0;padding-left:22px}li{overflow-wrap:anywhere}
@@ -74,12 +63,10 @@ margin-top:8px}ol{margin:0;padding-left:22px}li{overflow-wrap:anywhere}
     + """
 code{font:85% ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
 details{margin:0 0 12px}summary{cursor:pointer}
-@media(max-width:640px){body{padding:14px}article{padding:12px}
-.panels{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}
+@media(max-width:640px){.panels{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}
 .figures td:first-child{min-width:8rem}.tiles{gap:8px}.tiles div{flex:1 1 40%}
 .criteria td{display:block;border-bottom:0;padding:0}.criteria td:first-child{width:auto}
 .criteria tr{display:block;border-bottom:1px solid var(--line);padding:6px 0}}
-@media print{:root{color-scheme:light}body{max-width:none;padding:0}article,tr{break-inside:avoid}}
 """
 )
 
