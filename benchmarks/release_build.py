@@ -9,6 +9,7 @@ written to disk, temporary files included.
     pyarrow          floor: image bytes and ids alone, read from the image files, row groups of 100
     pyarrow same     floor: every column, all but the images ready in memory, with the writer's options of our
                      build and, as there, on disk at the end
+    pyarrow hashed   and, as our build does, the sha256 of each image looked at, and that of each file taken
     ours             `build_release`, without checks
     ours checked     with them
     datasets         `Dataset.from_generator` and `to_parquet`, a split after the other
@@ -25,6 +26,7 @@ read just before each run; `--cold` drops the pictures from it instead.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import inspect
 import json
 import os
@@ -63,6 +65,7 @@ _HEADS = {
     "result_mb": "result MB|.0f",
     "to_pyarrow": "x pyarrow|.2f",
     "to_same": "x same|.2f",
+    "to_hashed": "x hashed|.2f",
     "to_datasets": "x datasets|.2f",
 }
 
@@ -174,7 +177,7 @@ def _pyarrow(arguments: dict[str, Any]) -> Callable[[], None]:
     return work
 
 
-def _pyarrow_same(arguments: dict[str, Any]) -> Callable[[], None]:
+def _pyarrow_same(arguments: dict[str, Any], hashed: bool = False) -> Callable[[], None]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -197,7 +200,9 @@ def _pyarrow_same(arguments: dict[str, Any]) -> Callable[[], None]:
                     for start in range(0, len(rows), 100):
                         group = rows.slice(start, 100)
                         ids, names = (group[each].to_pylist() for each in ("image_id", "file_name"))
-                        found = (workspace.image_path(each, ".jpg").read_bytes() for each in ids)
+                        found = [workspace.image_path(each, ".jpg").read_bytes() for each in ids]
+                        if hashed and [hashlib.sha256(each).hexdigest() for each in found] != ids:
+                            raise SystemExit("an image is not the one that was ingested")
                         images = pa.StructArray.from_arrays(
                             [pa.array(found, pa.binary(), size=len(ids)), pa.array(names)],
                             fields=list(schema.field("image").type),
@@ -207,8 +212,15 @@ def _pyarrow_same(arguments: dict[str, Any]) -> Callable[[], None]:
                         writer.write_table(pa.table(columns, order).select(schema.names).cast(schema), 100)
                 file.flush()
                 os.fsync(file.fileno())
+            if hashed:
+                with (target / f"{name}.parquet").open("rb") as file:
+                    hashlib.file_digest(file, "sha256")
 
     return work
+
+
+def _pyarrow_hashed(arguments: dict[str, Any]) -> Callable[[], None]:
+    return _pyarrow_same(arguments, hashed=True)
 
 
 # The `datasets` way
@@ -280,6 +292,7 @@ PEERS: dict[str, Peer] = {
     "copy synced": _copy_synced,
     "pyarrow": _pyarrow,
     "pyarrow same": _pyarrow_same,
+    "pyarrow hashed": _pyarrow_hashed,
     "ours": _ours,
     "ours checked": _ours_checked,
     "datasets": _datasets,
@@ -310,7 +323,7 @@ def measure(folder: Path, options: argparse.Namespace, count: int, peers: list[s
             "target": str(work / "target"),
             "count": count,
         }
-        if "pyarrow same" in peers:
+        if {"pyarrow same", "pyarrow hashed"}.intersection(peers):
             run_peer(__file__, "reference", made | {"target": made["reference"]})
             _remove(workspace / "releases")
         _write_splits(workspace, work / "splits")
@@ -353,7 +366,12 @@ def _remove(folder: Path) -> None:
 
 
 def _with_ratios(found: dict[str, Figures]) -> dict[str, Figures]:
-    peers = {"to_pyarrow": "pyarrow", "to_same": "pyarrow same", "to_datasets": "datasets"}
+    peers = {
+        "to_pyarrow": "pyarrow",
+        "to_same": "pyarrow same",
+        "to_hashed": "pyarrow hashed",
+        "to_datasets": "datasets",
+    }
     return {
         name: figures
         | {key: figures["seconds"] / found[peer]["seconds"] for key, peer in peers.items() if peer in found}
