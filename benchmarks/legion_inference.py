@@ -84,11 +84,12 @@ def _predictor(options: argparse.Namespace) -> tuple[Predictor, dict[str, Any]]:
     if config.conv_stem:
         model = enlarged(model)  # as training leaves it
     model.to(options.device).eval()
-    seg, word = config.seg_token_id, 40
+    seg = config.seg_token_id
     every = max(options.tokens // max(options.phrases, 1), 1)
 
     def allowed(_batch: int, written: torch.Tensor) -> list[int]:
-        return [seg if len(written) % every == every - 1 else word]
+        # Not one word again and again: an answer that repeats itself would be ended.
+        return [seg if len(written) % every == every - 1 else 40 + len(written) % 100]
 
     generation = {
         "prefix_allowed_tokens_fn": allowed,
