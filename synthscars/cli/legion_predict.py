@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from synthscars.cli.legion_model import batch_size_option, checkpoint_argument, 
 if TYPE_CHECKING:
     from synthscars.legion.prediction_file import UnfinishedFile
     from synthscars.legion.running import Change, Item, Step
+    from synthscars.predictions import Prediction
     from synthscars.problems import Problems
 
 
@@ -101,6 +101,8 @@ def predict(
     from synthscars.legion.running import predict_items
     from synthscars.problems import Problems, UsageError
 
+    if page is not None and page.resolve() == target.resolve():
+        raise UsageError(f"{page} cannot be predictions and page", fix="name another file with --page")
     for path, option in ((target, "--output"), (page, "--page")):
         if path is not None and path.exists() and not force:
             raise UsageError(f"{path} exists already", fix=f"name another file with {option}, or say --force")
@@ -123,14 +125,16 @@ def predict(
             )
         done = frozenset(file.finished)
         batches = predict_items(
-            predictor, islice(items(problems), limit), batch_size=batch_size, skip=done, change=change
+            predictor, islice(items, limit), batch_size=batch_size, skip=done, change=change
         )
-        counts = _write(batches, done, total if limit is None else min(limit, total), file, problems)
+        where: dict[str, Item] | None = None if page is None else {}
+        counts = _write(batches, done, total if limit is None else min(limit, total), file, problems, where)
+        seconds = time.monotonic() - start
+        if page is not None and where is not None:
+            # Before the file takes its name, so that another run goes on here if the page cannot be written.
+            source = ", ".join(each for each in (named, split, perturb) if each)
+            _write_page(page, file.predictions(), predictor.name, source, where, change, page_images)
         written = file.complete()
-    seconds = time.monotonic() - start
-    if page is not None:
-        again = islice(items(Problems()), limit)  # what is wrong with them is told already
-        _write_page(page, target, predictor.name, named, again, change, page_images)
     speed = round(counts["predicted"] / seconds, 2) if seconds else 0.0
     if as_json:
         shown = {"output": str(target), "model": predictor.name, "written": written, **counts}
@@ -152,18 +156,22 @@ def predict(
 
 
 def _write_page(
-    page: Path, target: Path, model: str, named: str, items: Iterable[Item], change: Change | None, most: int
+    page: Path,
+    predictions: Iterable[Prediction],
+    model: str,
+    source: str,
+    where: Mapping[str, Item],
+    change: Change | None,
+    most: int,
 ) -> None:
-    """Write the page of a file of predictions. items: the images that were predicted."""
+    """Write the page of some predictions. where: image id → what gives its picture."""
     from synthscars.files import atomic_file
     from synthscars.legion.findings_page import overview, pictures, to_page
-    from synthscars.predictions import read_predictions
-    from synthscars.problems import Problems
 
-    seen = overview(read_predictions(target, Problems()), most)
-    found = pictures(items, seen, change=change)
+    seen = overview(predictions, most)
+    found = pictures(where, seen, change=change)
     with atomic_file(page) as file:
-        for piece in to_page(model, named, seen, found):
+        for piece in to_page(model, source, seen, found):
             file.write(piece.encode())
 
 
@@ -173,8 +181,12 @@ def _write(
     total: int,
     file: UnfinishedFile,
     problems: Problems,
+    where: dict[str, Item] | None,
 ) -> dict[str, int]:
-    """Write what every batch brings, and count it. done: ids of the images that an earlier run wrote."""
+    """Write what every batch brings, and count it.
+
+    done: ids of the images that an earlier run wrote. where: gets image id → the first item that is it.
+    """
     from synthscars.legion.running import Known
     from synthscars.predictions import Prediction
     from synthscars.problems import Problem
@@ -188,6 +200,10 @@ def _write(
             failed = [one for one in outcomes if isinstance(one, Problem)]
             problems.extend(failed)
             known = [one.image_id in done for one in outcomes if isinstance(one, Known)]
+            if where is not None:
+                for step in steps:
+                    if not isinstance(step.outcome, Problem):
+                        where.setdefault(step.outcome.image_id, step.item)
             counts["images"] += len(steps)
             counts["predicted"] += len(predictions)
             counts["failed"] += len(failed)
@@ -235,8 +251,8 @@ def _perturbation(name: str) -> Change:
 
 def _find(
     sources: tuple[str, ...], split: str | None, workspace: Path, problems: Problems
-) -> tuple[Callable[[Problems], Iterable[Item]], int, str]:
-    """What gives the images that the user named, how many they are (at least), and a name without a path."""
+) -> tuple[Iterable[Item], int, str]:
+    """The images of what the user named, how many they are (at least), and a name without a path."""
     from synthscars.legion import sources as found
     from synthscars.problems import UsageError
     from synthscars.settings import CONFIG_NAME
@@ -244,21 +260,20 @@ def _find(
     folder = _release(sources[0], workspace, problems) if len(sources) == 1 else None
     if folder is not None:
         files = found.release_files(folder, split)
-        rows = partial(found.release_items, folder, files)
-        return rows, found.count_rows(files), _release_name(folder)
+        return found.release_items(folder, files, problems), found.count_rows(files), _release_name(folder)
     if split is not None:
         raise UsageError("--split is for a release", fix="leave it away, or name one release")
     if len(sources) == 1 and (Path(sources[0]) / CONFIG_NAME).is_file():
         opened = open_workspace(Path(sources[0]))
         waiting = found.workspace_items(opened)
-        return lambda _: waiting, len(waiting), opened.name
+        return waiting, len(waiting), opened.name
     from synthscars.ingest.sources import is_missing
 
     missing = next(filter(is_missing, sources), None)
     if missing is not None:
         raise UsageError(f"{missing} does not exist", fix="name a release, a workspace, a folder or an image")
     items = found.file_items(sources, problems)
-    return lambda _: items, len(items), ", ".join(sorted({Path(source).name or source for source in sources}))
+    return items, len(items), ", ".join(sorted({Path(source).name or source for source in sources}))
 
 
 def _release(source: str, workspace: Path, problems: Problems) -> Path | None:

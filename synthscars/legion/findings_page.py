@@ -104,29 +104,24 @@ class Picture(NamedTuple):
 
 
 def pictures(
-    items: Iterable[Item], seen: Overview, *, change: Change | None = None, workers: int | None = None
+    where: Mapping[str, Item], seen: Overview, *, change: Change | None = None, workers: int | None = None
 ) -> dict[str, Picture]:
     """The pictures that the page shows, by image id, small; those that cannot be read any more are not there.
 
-    items: those that were predicted. change: as the model saw them.
+    where: image id → what gives the image; only those that are shown are read. change: as the model saw them.
     """
     sides = {each.image_id: SIDE for each in seen.shown} | {each.image_id: _SMALL for each in seen.clean}
 
-    def small(item: Item) -> tuple[str, Picture] | None:
-        if item.image_id and item.image_id not in sides:
+    def small(image_id: str) -> tuple[str, Picture] | None:
+        item = where[image_id]
+        loaded = load_item(item._replace(image_id=image_id), change=change)
+        if not isinstance(loaded, Loaded):
             return None
-        loaded = load_item(item, change=change)
-        if not isinstance(loaded, Loaded) or loaded.image_id not in sides:
-            return None
-        return loaded.image_id, Picture(item.name, jpeg_uri(loaded.image, sides[loaded.image_id], _QUALITY))
+        return image_id, Picture(item.name, jpeg_uri(loaded.image, sides[image_id], _QUALITY))
 
-    found: dict[str, Picture] = {}
-    for one in map_ordered(small, items, workers=workers):
-        if one is not None:
-            found.setdefault(*one)
-        if len(found) == len(sides):
-            break
-    return found
+    # In the order in which they were predicted, so that the parts of a file are read one after the other.
+    wanted = (image_id for image_id in where if image_id in sides)
+    return dict(filter(None, map_ordered(small, wanted, workers=workers)))
 
 
 def to_page(model: str, source: str, seen: Overview, found: Mapping[str, Picture]) -> Iterator[str]:
@@ -164,7 +159,7 @@ def _kinds(kinds: Mapping[tuple[str, str], int]) -> str:
     ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     rows = "".join(
         f"<tr><td>{html_text(_kind(category, subtype))}<td class=n>{count:,}"
-        for (category, subtype), count in ranked[:_MOST_CLEAN]
+        for (category, subtype), count in ranked
     )
     return f"<table><tr><th>kind<th class=n>regions{rows}</table>\n"
 

@@ -247,8 +247,11 @@ class LegionForArtifactAnalysis(PreTrainedModel):
             inputs_embeds=embeddings,
             attention_mask=torch.ones_like(input_ids),
             max_new_tokens=max_new_tokens,
-            stopping_criteria=StoppingCriteriaList([StopLoops()]),
-            **{"do_sample": False, **generation},
+            **{
+                "do_sample": False,
+                "stopping_criteria": StoppingCriteriaList([StopLoops()]),
+                **generation,
+            },
             output_hidden_states=True,
             output_logits=True,
             return_dict_in_generate=True,

@@ -59,13 +59,17 @@ class UnfinishedFile:
         self._file.flush()
         self.finished.update(prediction.image_id for prediction in predictions)
 
+    def predictions(self) -> Iterator[Prediction]:
+        """What is in it so far. Raises `FormatError` if somebody else has changed it."""
+        problems = Problems()
+        yield from read_predictions(self._partial, problems)
+        for problem in problems:
+            raise FormatError(f"{self._partial}: {problem.what}", fix="remove it and run the command again")
+
     def complete(self) -> int:
         """Give the file its name; returns how many predictions are in it."""
         self._file.close()
-        problems = Problems()
-        count = write_predictions(self._target, read_predictions(self._partial, problems), self._header)
-        for problem in problems:
-            raise FormatError(f"{self._partial}: {problem.what}", fix="remove it and run the command again")
+        count = write_predictions(self._target, self.predictions(), self._header)
         self._partial.unlink()
         return count
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from synthscars.geometry import from_rle, simplify
 from synthscars.predictions import PredictedRegion
 from synthscars.records import Ring
+from synthscars.release.measures import areas
 
 MOST_REGIONS = 12
 """Predicted regions of an image that a page shows."""
 
 _MOST_POINTS = 600
-"""Points of one region that are drawn."""
+"""Points of one region that are drawn, or those of its largest part if that has more."""
 
 OUTLINES = """
 polygon{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
@@ -41,10 +42,11 @@ def outline(region: PredictedRegion, width: int, height: int) -> tuple[Ring, ...
     simple = [ring if len(ring) <= 8 else simplify(ring, tolerance) for ring in rings]
     kept: list[Ring] = []
     points = 0
-    for ring in sorted(simple, key=len, reverse=True):
+    for _, ring in sorted(zip(areas([[ring] for ring in simple]), simple, strict=True), reverse=True):
         points += len(ring) // 2
-        if points <= _MOST_POINTS:
-            kept.append(ring)
+        if kept and points > _MOST_POINTS:
+            break
+        kept.append(ring)
     return tuple(kept)
 
 

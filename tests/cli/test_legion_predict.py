@@ -20,6 +20,7 @@ from synthscars.images import sha256
 from synthscars.legion.prediction_file import partial_path, prediction_file
 from synthscars.predictions import Prediction, encode_prediction, read_header, read_predictions
 from synthscars.problems import Problems
+from synthscars.release.build import build_release
 from synthscars.workspace import Workspace
 
 
@@ -362,8 +363,6 @@ def test_a_page_shows_what_was_found(model: SaturatedBlob, pictures: Path, tmp_p
 
 
 def test_a_page_of_a_release_shows_the_pictures_in_it(model: SaturatedBlob, tmp_path: Path) -> None:
-    from synthscars.release.build import build_release
-
     workspace = filled_workspace(tmp_path / "ws")
     release = build_release(workspace, "1.0.0", Problems(), check=False).path
     result = run(release, "-o", tmp_path / "p.jsonl", "--page", tmp_path / "p.html", "--json")
@@ -385,3 +384,25 @@ def test_a_page_that_is_there_is_kept_unless_force_is_given(
     assert not model.calls
     assert run(pictures, "-o", tmp_path / "p.jsonl", "--page", page, "--force").exit_code == 0
     assert page.read_text(encoding="utf-8") != "mine"
+
+
+def test_a_page_that_cannot_be_written_costs_no_prediction(
+    model: SaturatedBlob, pictures: Path, tmp_path: Path
+) -> None:
+    target, page = tmp_path / "p.jsonl", tmp_path / "file" / "p.html"
+    page.parent.write_text("not a folder")
+    assert run(pictures, "-o", target, "--page", page, "--batch-size", 1).exit_code != 0
+    assert model.calls == [1] * 5
+    page.parent.unlink()
+    result = run(pictures, "-o", target, "--page", page, "--batch-size", 1)
+    assert result.exit_code == 0, result.stderr
+    assert model.calls == [1] * 5
+    assert len(predictions(target)) == 5
+    assert page.read_text(encoding="utf-8").count("<article>") == 5
+
+
+def test_predictions_and_page_are_two_files(model: SaturatedBlob, pictures: Path, tmp_path: Path) -> None:
+    result = run(pictures, "-o", tmp_path / "p", "--page", tmp_path / "p", "--force")
+    assert result.exit_code == 2
+    assert "--page" in result.stderr
+    assert not list(tmp_path.glob("p*.partial"))
