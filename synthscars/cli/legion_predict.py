@@ -142,8 +142,8 @@ def predict(
         print_json({**shown, "images_per_second": speed, "problems": problems.to_json()})
     else:
         output().print(
-            f"{written:,} predictions in {target} ({counts['predicted']:,} new, {speed:,.1f} images/s), "
-            f"{counts['regions']:,} regions",
+            f"{written:,} predictions in {target} ({counts['predicted']:,} new "
+            f"with {counts['regions']:,} regions, {speed:,.1f} images/s)",
             markup=False,
         )
         for name, what in (("resumed", "done before"), ("repeated", "second names of images (same bytes)")):
