@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TypeVar
 
@@ -53,7 +53,7 @@ class ContentType(msgspec.Struct, frozen=True, kw_only=True):
 _Entry = TypeVar("_Entry", Category, Subtype)
 
 
-class Taxonomy(msgspec.Struct, frozen=True, kw_only=True):
+class Taxonomy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All closed vocabularies that annotators choose from, in the order of their class ids.
 
     `deprecated` of an entry, if not `""`, says that the next major version leaves it out, and what to use
@@ -65,17 +65,17 @@ class Taxonomy(msgspec.Struct, frozen=True, kw_only=True):
     subtypes: tuple[Subtype, ...]
     content_types: tuple[ContentType, ...]
 
-    @property
+    @cached_property
     def category_ids(self) -> tuple[str, ...]:
         """Ids of the categories, in class order."""
         return tuple(category.id for category in self.categories)
 
-    @property
+    @cached_property
     def subtype_ids(self) -> tuple[str, ...]:
         """Ids of the subtypes, in class order."""
         return tuple(subtype.id for subtype in self.subtypes)
 
-    @property
+    @cached_property
     def content_type_ids(self) -> tuple[str, ...]:
         """Ids of the content types, in class order."""
         return tuple(content_type.id for content_type in self.content_types)

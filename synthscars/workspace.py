@@ -126,9 +126,9 @@ class Workspace:
 
         Raises `FormatError` if `image_id` is not a sha256, so that no path outside the workspace can be made.
         """
-        if not _IMAGE_ID.fullmatch(image_id) or not re.fullmatch(r"\.[a-z]+", suffix):
-            raise FormatError(f"not an image id: {image_id[:80]!r}")
-        return self.images_dir / image_id[:2] / f"{image_id}{suffix}"
+        if not re.fullmatch(r"\.[a-z]+", suffix):
+            raise FormatError(f"not an image id: {image_id[:80]!r} with the suffix {suffix[:20]!r}")
+        return self.images_dir / _checked_id(image_id)[:2] / f"{image_id}{suffix}"
 
     def find_image(self, image_id: str) -> Path | None:
         """The file with the original bytes of an image, `None` if it is not in the workspace."""
@@ -136,11 +136,10 @@ class Workspace:
 
         # Not a glob: it would read a folder with a 256th of all images for each image. Nor a `Path` for each
         # suffix: asked for every image, they take as long as reading it.
-        first = self.image_path(image_id, ".png")
-        stem = str(first).removesuffix(".png")
+        stem = f"{self.images_dir}/{_checked_id(image_id)[:2]}/{image_id}"
         exists = os.path.isfile
-        found = next((suffix for suffix in SUFFIXES.values() if exists(stem + suffix)), None)
-        return None if found is None else first.with_suffix(found)
+        found = next((stem + suffix for suffix in SUFFIXES.values() if exists(stem + suffix)), None)
+        return None if found is None else Path(found)
 
     def has_image(self, image_id: str, size: int) -> bool:
         """Whether there is a file with the original bytes of an image, as many as there must be."""
@@ -297,6 +296,12 @@ class _Provenance(msgspec.Struct):
 
 
 _provenance_decoder = msgspec.json.Decoder(_Provenance)
+
+
+def _checked_id(image_id: str) -> str:
+    if not _IMAGE_ID.fullmatch(image_id):
+        raise FormatError(f"not an image id: {image_id[:80]!r}")
+    return image_id
 
 
 def _is_leftover(path: Path) -> bool:

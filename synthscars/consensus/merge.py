@@ -112,8 +112,9 @@ def clusters(
     best overlapping pairs are joined first, and a rater gives at most one region to a group.
     """
     if len({artifact.rater_id for artifact in drawn}) < 2:  # nothing to compare
+        itself = np.ones((1, 1))
         for artifact in drawn:
-            yield [artifact], np.ones((1, 1))
+            yield [artifact], itself
         return
     masks = list(_rles(drawn, width, height))
     ious = geometry.rle_iou(masks, masks)
@@ -157,7 +158,10 @@ def _rles(drawn: Sequence[Artifact], width: int, height: int) -> Iterator[geomet
 
 def best_of(cluster: Sequence[Artifact], ious: npt.NDArray[np.float64]) -> Artifact:
     """The member that agrees best with the others, one with both texts before one without."""
-    others = max(len(cluster) - 1, 1)
+    if len(cluster) == 1:  # by far the most frequent, and nothing to choose from
+        (alone,) = cluster
+        return msgspec.structs.replace(alone, subtype=alone.subtype or None, votes=1, agreement=None)
+    others = len(cluster) - 1
     agreement = (ious.sum(axis=1) - ious.diagonal()) / others
     complete = [bool(a.phrase.strip() and a.explanation.strip()) for a in cluster]
     best = min(
@@ -171,10 +175,12 @@ def best_of(cluster: Sequence[Artifact], ious: npt.NDArray[np.float64]) -> Artif
         chosen,
         subtype=_most_common([subtype for subtype in subtypes if subtype]),
         votes=len(cluster),
-        agreement=float(agreement[best]) if len(cluster) > 1 else None,
+        agreement=float(agreement[best]),
     )
 
 
 def _most_common(values: Sequence[_Value]) -> _Value | None:
     """The most frequent value, of equally frequent ones the first; `None` if there is none."""
-    return Counter(values).most_common(1)[0][0] if values else None
+    if len(values) < 2:
+        return values[0] if values else None
+    return Counter(values).most_common(1)[0][0]

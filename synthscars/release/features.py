@@ -11,15 +11,15 @@ that generated the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from synthscars.problems import FormatError
-from synthscars.records import ORIGINS, STATUSES, Artifact, Generation, ImageRecord, Review, Ring
-from synthscars.release.measures import areas, boxes
+from synthscars.records import ORIGINS, STATUSES, Artifact, Generation, ImageRecord, Review
+from synthscars.release.measures import Measures, measures
 from synthscars.taxonomy import load_taxonomy
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 """One row as plain Python values, class labels as integers."""
-
-Measures = dict[tuple[Ring, ...], tuple[list[float], float]]
-"""Rings of a region → its bounding box and area."""
 
 MAX_SEED = 2**64 - 1
 MAX_INT = 2**63 - 1
@@ -156,16 +153,6 @@ DESCRIPTIONS: dict[str, str] = {
 """What each column holds, for the dataset card."""
 
 
-def measures(regions: Iterable[tuple[Ring, ...]]) -> Measures:
-    """Boxes and areas of regions, which must be usable, for `to_row`: of many together in a fraction of the
-    time."""
-    # What stands was drawn by somebody, so most outlines are there twice.
-    found = list(dict.fromkeys(regions))
-    return {
-        rings: (list(box), size) for rings, box, size in zip(found, boxes(found), areas(found), strict=True)
-    }
-
-
 def to_row(
     record: ImageRecord,
     image_bytes: bytes,
@@ -194,7 +181,7 @@ def to_row(
         "status": _label(record.status, STATUSES, "status", where),
         "caption": record.caption,
         "artifacts": [_artifact_row(artifact, where, measured) for artifact in record.artifacts],
-        "rater_list": list(record.raters),
+        "rater_list": record.raters,
         "reviews": [_review_row(review, where) for review in record.reviews],
         "rater_artifacts": None
         if drawn is None
@@ -215,7 +202,7 @@ def _artifact_row(artifact: Artifact, image: str, measured: Measures) -> Row:
         "artifact_id": artifact.artifact_id,
         "category": _label(artifact.category, labels.category_ids, "category", where),
         "subtype": _label(artifact.subtype, labels.subtype_ids, "subtype", where),
-        "polygons": [list(ring) for ring in artifact.polygons],
+        "polygons": artifact.polygons,
         "bbox": box,
         "area": size,
         "phrase": artifact.phrase,
@@ -246,7 +233,7 @@ def _generation_row(generation: Generation, where: str) -> Row:
         "steps": _fits(generation.steps, MAX_INT, "steps", where),
         "width": _fits(generation.width, MAX_INT, "width", where),
         "height": _fits(generation.height, MAX_INT, "height", where),
-        "loras": list(generation.loras),
+        "loras": generation.loras,
         "parameters": _json(generation.parameters),
         "raw": _json(generation.raw),
     }

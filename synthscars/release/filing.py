@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from synthscars.engine import default_workers, map_ordered
 from synthscars.problems import Problems, WorkspaceError
 from synthscars.release import staging
 from synthscars.release.following import Before
+from synthscars.release.measures import measures
 from synthscars.release.placing import Placed
 from synthscars.release.plan import Planned
 from synthscars.release.shards import Load, Shard, new_key, write_shard
@@ -24,6 +26,11 @@ from synthscars.release.waiting import Ready, Waiting
 
 MOST_FILES_AT_ONCE = 4
 """Files that are written at the same time, whatever the number of workers: each has row groups in memory."""
+
+_TOGETHER = 100
+_KEPT_BYTES = 2**24
+"""Records that were read for the key of a file are kept until it is written: so many bytes of them, as they
+wait on disk. A few times as much in memory."""
 
 Advance = Callable[[int], None]
 Stages = Callable[[str, int | None], Advance]
@@ -42,6 +49,17 @@ class Images(NamedTuple):
         group, split = self.placed.groups[image_id], self.placed.splits[image_id]
         return self.waiting.get(image_id, group=group, split=split, content=content)
 
+    def measured(self, image_ids: Sequence[str]) -> Iterator[tuple[Ready, bytes]]:
+        """Images with their regions measured, and what makes the row of each (`Waiting.content`)."""
+        for start in range(0, len(image_ids), _TOGETHER):
+            part = image_ids[start : start + _TOGETHER]
+            contents = [self.waiting.content(image_id) for image_id in part]
+            images = [self.image(*each) for each in zip(part, contents, strict=True)]
+            drawn = (each for image in images for each in (*image.record.artifacts, *(image.drawn or ())))
+            found = measures(artifact.polygons for artifact in drawn)
+            for image, content in zip(images, contents, strict=True):
+                yield msgspec.structs.replace(image, measured=found), content
+
     def picture(self, image_id: str) -> bytes | None:
         """The bytes of an image file, for the examples on the card."""
         if image_id not in self.placed.splits:
@@ -58,6 +76,14 @@ class Filed(NamedTuple):
     shards: list[Shard]
     written: int
     totals: Totals
+
+
+class _Keyed(NamedTuple):
+    """A file that is to be there. images: the first of it, which were read for the key."""
+
+    planned: Planned
+    key: str
+    images: list[Ready]
 
 
 class _Done(NamedTuple):
@@ -92,12 +118,8 @@ def file_images(
     count = workers or default_workers()
     at_once = max(1, min(count, MOST_FILES_AT_ONCE, len(files)))
 
-    def keyed() -> Iterator[tuple[Planned, str]]:
-        for planned in files:
-            yield planned, _key(images, planned, totals)
-
-    def have(file: tuple[Planned, str]) -> _Done:
-        planned, key = file
+    def have(file: _Keyed) -> _Done:
+        planned, key = file.planned, file.key
         shard = kept.get(planned.path)
         damaged = ""
         if shard is not None and shard.key == key and staging.is_whole(folder / planned.path, shard):
@@ -112,12 +134,12 @@ def file_images(
                 return _Done(shard, written=False)
             damaged = shard.path
         _check_room(folder, images.waiting, planned)
-        shard = _write(folder, images, planned, key, advance, max(1, count // at_once))
+        shard = _write(folder, images, file, advance, max(1, count // at_once))
         return _Done(shard, written=True, damaged=damaged)
 
     shards: dict[str, Shard] = {}
     written = 0
-    for done in map_ordered(have, keyed(), workers=at_once, ahead=0):
+    for done in map_ordered(have, (_key(images, each, totals) for each in files), workers=at_once, ahead=0):
         shards[done.shard.path] = done.shard
         written += done.shard.bytes if done.written else 0
         if done.damaged and before is not None:
@@ -139,20 +161,23 @@ def _kept(folder: Path, files: Sequence[Planned]) -> dict[str, Shard]:
     return kept
 
 
-def _key(images: Images, planned: Planned, totals: Totals) -> str:
+def _key(images: Images, planned: Planned, totals: Totals) -> _Keyed:
     """Hash of what makes the rows of a file; its images are added to `totals` on the way."""
     key = new_key()
-    for image_id in planned.images:
-        content = images.waiting.content(image_id)
-        image = images.image(image_id, content)
+    kept: list[Ready] = []
+    room = _KEPT_BYTES
+    for image, content in images.measured(planned.images):
         if image.labelled:
-            totals.add(image.record, image.drawn)
+            totals.add(image.record, image.drawn, image.measured)
         else:
             totals.add_detection_only(image.record)
         for part in (image.record.group_id.encode(), content):
             key.update(len(part).to_bytes(8, "big"))
             key.update(part)
-    return key.hexdigest()
+        room -= len(content)
+        if room >= 0:
+            kept.append(image)
+    return _Keyed(planned, key.hexdigest(), kept)
 
 
 def _check_room(folder: Path, waiting: Waiting, planned: Planned) -> None:
@@ -165,12 +190,14 @@ def _check_room(folder: Path, waiting: Waiting, planned: Planned) -> None:
         )
 
 
-def _write(folder: Path, images: Images, planned: Planned, key: str, advance: Advance, workers: int) -> Shard:
+def _write(folder: Path, images: Images, file: _Keyed, advance: Advance, workers: int) -> Shard:
+    planned = file.planned
     path = folder / planned.path
 
     def rows() -> Iterator[Ready]:
-        for image_id in planned.images:
-            yield images.image(image_id)
+        others = (image for image, _ in images.measured(planned.images[len(file.images) :]))
+        for image in chain(file.images, others):
+            yield image
             advance(1)
 
     arrow_bytes = write_shard(path, rows(), images.load, workers=workers)
@@ -181,7 +208,7 @@ def _write(folder: Path, images: Images, planned: Planned, key: str, advance: Ad
         bytes=path.stat().st_size,
         arrow_bytes=arrow_bytes,
         sha256=staging.digest(path),
-        key=key,
+        key=file.key,
     )
     staging.note(folder, shard)
     return shard

@@ -9,8 +9,21 @@ import numpy as np
 import shapely
 
 from synthscars import geometry
+from synthscars.records import Ring
 
 Box = tuple[float, float, float, float]
+
+Measures = dict[tuple[Ring, ...], tuple[list[float], float]]
+"""Rings of a region → its bounding box and area."""
+
+
+def measures(regions: Iterable[tuple[Ring, ...]]) -> Measures:
+    """Boxes and areas of regions, which must be usable; each is measured once, however often it comes."""
+    # What stands was drawn by somebody, so most outlines are there twice.
+    found = list(dict.fromkeys(regions))
+    return {
+        rings: (list(box), size) for rings, box, size in zip(found, boxes(found), areas(found), strict=True)
+    }
 
 
 def boxes(regions: Sequence[geometry.Rings]) -> list[Box]:

@@ -136,6 +136,8 @@ def _usable_artifact(
             fix="draw the region",
         )
         return None
+    if not any(faults):
+        return artifact
     broken = False
     for number, ring in enumerate(artifact.polygons):
         codes = dict(faults[number])
@@ -179,28 +181,34 @@ def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:
     many; numbers of the generation that are too large go to its `parameters`. All are reported as warnings.
     """
     taxonomy = load_taxonomy()
-    content = {"content_type": taxonomy.content_type_ids}
-    kinds = {"category": taxonomy.category_ids, "subtype": taxonomy.subtype_ids}
-
-    def fit(item: _Item, vocabularies: dict[str, tuple[str, ...]], region: str = "") -> _Item:
-        return _fit_labels(item, vocabularies, record.image_id, region, problems)
-
-    def fit_artifact(artifact: Artifact) -> Artifact:
-        return _fit_votes(fit(artifact, kinds, f"artifact {artifact.artifact_id}"), record.image_id, problems)
-
+    content = (("content_type", taxonomy.content_type_ids),)
+    kinds = (("category", taxonomy.category_ids), ("subtype", taxonomy.subtype_ids))
+    image = record.image_id
+    artifacts = []
+    for artifact in record.artifacts:
+        fitted = _fit_labels(artifact, kinds, image, "artifact", artifact.artifact_id, problems)
+        artifacts.append(_fit_votes(fitted, image, problems))
     return msgspec.structs.replace(
-        fit(record, content),
-        artifacts=tuple(map(fit_artifact, record.artifacts)),
-        reviews=tuple(fit(item, content, f"review of {item.rater_id}") for item in record.reviews),
-        generation=_fit_generation(record.generation, record.image_id, problems),
+        _fit_labels(record, content, image, "", "", problems),
+        artifacts=tuple(artifacts),
+        reviews=tuple(
+            _fit_labels(item, content, image, "review of", item.rater_id, problems) for item in record.reviews
+        ),
+        generation=_fit_generation(record.generation, image, problems),
     )
 
 
 def _fit_labels(
-    item: _Item, vocabularies: dict[str, tuple[str, ...]], image: str, region: str, problems: Problems
+    item: _Item,
+    vocabularies: tuple[tuple[str, tuple[str, ...]], ...],
+    image: str,
+    kind: str,
+    name: str,
+    problems: Problems,
 ) -> _Item:
+    """kind, name: of the region, as the report says it."""
     strange: dict[str, str] = {}
-    for field, names in vocabularies.items():
+    for field, names in vocabularies:
         value: str | None = getattr(item, field)
         if value is None or value in names:
             continue
@@ -209,7 +217,7 @@ def _fit_labels(
             "label.unknown",
             f"{field.replace('_', ' ')} {value!r} is not in the taxonomy; kept in extra",
             image=image,
-            region=region,
+            region=f"{kind} {name}".strip(),
             severity="warning",
             fix=f"known are {', '.join(names)}",
         )
@@ -232,18 +240,20 @@ def _fit_votes(artifact: Artifact, image: str, problems: Problems) -> Artifact:
     return msgspec.structs.replace(artifact, votes=None, extra=extra)
 
 
+_LIMITS = (
+    ("seed", 0, MAX_SEED),
+    ("steps", -MAX_INT, MAX_INT),
+    ("width", -MAX_INT, MAX_INT),
+    ("height", -MAX_INT, MAX_INT),
+)
+
+
 def _fit_generation(generation: Generation | None, image: str, problems: Problems) -> Generation | None:
     if generation is None:
         return None
-    limits = {
-        "seed": (0, MAX_SEED),
-        "steps": (-MAX_INT, MAX_INT),
-        "width": (-MAX_INT, MAX_INT),
-        "height": (-MAX_INT, MAX_INT),
-    }
     moved = {
         field: str(value)
-        for field, (least, most) in limits.items()
+        for field, least, most in _LIMITS
         if (value := getattr(generation, field)) is not None and not least <= value <= most
     }
     if not moved:

@@ -20,7 +20,7 @@ import msgspec
 
 from synthscars.engine import map_ordered
 from synthscars.files import atomic_file
-from synthscars.release.features import features, measures, to_row
+from synthscars.release.features import features, to_row
 from synthscars.release.waiting import Ready
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
     spare: list[pa.Buffer] = []
 
     def table(group: list[Ready]) -> tuple[pa.Table, pa.Buffer]:
-        drawn = (each for image in group for each in (*image.record.artifacts, *(image.drawn or ())))
-        measured = measures(artifact.polygons for artifact in drawn)
-        rows = [to_row(image.record, b"", image.drawn, measured) for image in group]
+        rows = [to_row(image.record, b"", image.drawn, image.measured) for image in group]
         small_table = pa.Table.from_pylist(rows, schema=small_schema)
         memory = _memory(sum(image.bytes for image in group), spare)
         columns = {"image": _image_column(group, load, memory, schema.field("image").type)}

@@ -17,12 +17,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from synthscars import geometry
 from synthscars.records import Artifact, ImageRecord, source_name
 from synthscars.release.agreement import Agreement
-from synthscars.release.measures import areas
+from synthscars.release.measures import Measures, measures
 from synthscars.simulate.metadata import VERSION as SIMULATED
 from synthscars.taxonomy import load_taxonomy
 
@@ -44,7 +43,6 @@ _MOST_KEYS = 10_000
 """Different names (raters, models, sources) that are counted one by one; there are few, or something is
 wrong."""
 _LONGEST_NAME = 200
-_TOGETHER = 1000
 _EXACT = 1000
 _STEP = math.log1p(0.01)
 
@@ -96,7 +94,10 @@ class Spread:
             return
         self.count += times
         self.total += value * times
-        self.least, self.most = min(self.least, value), max(self.most, value)
+        if value < self.least:
+            self.least = value
+        if value > self.most:
+            self.most = value
         exact = value < _EXACT and value == int(value)
         bin = float(value) if exact else math.exp((math.floor(math.log(value) / _STEP) + 0.5) * _STEP)
         self.bins[bin] = self.bins.get(bin, 0) + times
@@ -120,51 +121,31 @@ class Spread:
 
 
 class Regions:
-    """How large the artifacts are and where they lie. share: area of a region / area of its image."""
+    """How large the artifacts are and where they lie.
+
+    share: area of a region / area of its image, by category, `unknown` last. heat: images with an artifact in
+    each part of the picture, shape (HEAT_CELLS, HEAT_CELLS), top row first.
+    """
 
     def __init__(self) -> None:
-        self._share: dict[str, Spread] = {name: Spread() for name in (*load_taxonomy().category_ids, UNKNOWN)}
-        self._heat = np.zeros((HEAT_CELLS, HEAT_CELLS), dtype=np.int64)
-        self._waiting: list[ImageRecord] = []
-        self._count = 0
+        self.share: dict[str, Spread] = {name: Spread() for name in (*load_taxonomy().category_ids, UNKNOWN)}
+        self.heat = np.zeros((HEAT_CELLS, HEAT_CELLS), dtype=np.int64)
 
-    def add(self, record: ImageRecord) -> None:
-        """Take in the artifacts of an image."""
-        if record.artifacts and record.width > 0 and record.height > 0:
-            self._waiting.append(record)
-            self._count += len(record.artifacts)
-        if self._count >= _TOGETHER:
-            self._measure()
-
-    @property
-    def share(self) -> dict[str, Spread]:
-        """By category, `unknown` last."""
-        self._measure()
-        return self._share
-
-    @property
-    def heat(self) -> npt.NDArray[np.int64]:
-        """Images with an artifact in each part of the picture, shape (HEAT_CELLS, HEAT_CELLS), top row
-        first."""
-        self._measure()
-        return self._heat
-
-    def _measure(self) -> None:
-        """Take in what waits: many are measured faster together."""
-        waiting, self._waiting, self._count = self._waiting, [], 0
-        artifacts = [(record, artifact) for record in waiting for artifact in record.artifacts]
-        sizes = areas([artifact.polygons for _, artifact in artifacts])
-        for (record, artifact), size in zip(artifacts, sizes, strict=True):
-            category = artifact.category if artifact.category in self._share else UNKNOWN
-            self._share[str(category)].add(size / (record.width * record.height))
-        for record in waiting:
-            scale = HEAT_CELLS / record.width, HEAT_CELLS / record.height
-            rings = [
-                [value * scale[number % 2] for number, value in enumerate(ring)]
-                for artifact in record.artifacts
-                for ring in artifact.polygons
-            ]
-            self._heat += geometry.to_mask(rings, HEAT_CELLS, HEAT_CELLS)
+    def add(self, record: ImageRecord, measured: Measures) -> None:
+        """Take in the artifacts of an image. measured: at least their areas."""
+        if not record.artifacts or record.width <= 0 or record.height <= 0:
+            return
+        for artifact in record.artifacts:
+            category = artifact.category if artifact.category in self.share else UNKNOWN
+            _, size = measured[artifact.polygons]
+            self.share[str(category)].add(size / (record.width * record.height))
+        scale = HEAT_CELLS / record.width, HEAT_CELLS / record.height
+        rings = [
+            (np.array(ring).reshape(-1, 2) * scale).ravel().tolist()
+            for artifact in record.artifacts
+            for ring in artifact.polygons
+        ]
+        self.heat += geometry.to_mask(rings, HEAT_CELLS, HEAT_CELLS)
 
 
 class Totals:
@@ -198,11 +179,19 @@ class Totals:
         """What each rater drew on it."""
         self._pictures: dict[str, tuple[tuple[bool, bytes], ImageRecord]] = {}
 
-    def add(self, record: ImageRecord, drawn: tuple[Artifact, ...] | None = None) -> None:
+    def add(
+        self,
+        record: ImageRecord,
+        drawn: tuple[Artifact, ...] | None = None,
+        measured: Measures | None = None,
+    ) -> None:
         """Take in a released image with its merged artifacts, its split and its group.
 
-        drawn: every rater's regions before they were merged; None if they are not known.
+        drawn: every rater's regions before they were merged; None if they are not known. measured: areas of
+        the merged ones, if they are known.
         """
+        if measured is None:
+            measured = measures(artifact.polygons for artifact in record.artifacts)
         split = record.split
         self.images[split] += 1
         self.artifacts[split] += len(record.artifacts)
@@ -218,7 +207,7 @@ class Totals:
         self.spreads["words per caption"].add(len(record.caption.split()), times=bool(record.caption))
         for artifact in record.artifacts:
             self._add_artifact(artifact, split)
-        self.regions.add(record)
+        self.regions.add(record, measured)
         self.agreement.add(record, drawn)
         if self.example is None or (record.artifacts and not self.example.artifacts):
             self.example, self.example_drawn = record, drawn

@@ -19,6 +19,7 @@ import msgspec
 
 from synthscars.problems import FormatError, Problem, WorkspaceError
 from synthscars.records import Artifact, ImageRecord
+from synthscars.release.measures import Measures
 
 Stamp = tuple[int, int, int]
 """Size in bytes, times of change of content and of file in nanoseconds: equal if nothing happened to it."""
@@ -29,7 +30,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
     drawn: every rater's regions before merging, `None` if they are not known. bytes: size of the image file.
     stamp: of that file when it was looked at, `None` if it is not one. labelled: false for a real photograph
-    that nobody annotated, which is in the config `detection` only.
+    that nobody annotated, which is in the config `detection` only. measured: boxes and areas of its regions,
+    and maybe of others; `None`: nobody measured them.
     """
 
     record: ImageRecord
@@ -37,6 +39,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     stamp: Stamp | None = None
     labelled: bool = True
+    measured: Measures | None = None
 
 
 class _Content(msgspec.Struct, frozen=True, omit_defaults=True):
