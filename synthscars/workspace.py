@@ -228,6 +228,20 @@ class Workspace:
                     f"{batch} cannot be read: {error}", fix="restore it from a backup"
                 ) from error
 
+    def ingested(self) -> dict[str, int]:
+        """When every image was ingested first, by its id: nanoseconds since 1970, by the file system's clock.
+
+        Its file was there by then. A copied workspace may have later times, never earlier ones.
+        """
+        found: dict[str, int] = {}
+        times: dict[Path, int] = {}
+        for batch, rows in self._index(["image_id"]):
+            if batch not in times:
+                times[batch] = batch.stat().st_ctime_ns
+            for image_id in rows.column("image_id").to_pylist():
+                found.setdefault(image_id, times[batch])
+        return found
+
     def images(self) -> Iterator[ImageRecord]:
         """Every image once, oldest first, unlabelled, under the name it was first ingested with.
 

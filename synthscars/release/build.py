@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from synthscars.engine import rare_collections
 from synthscars.jsonl import read_records
 from synthscars.problems import Problems, ReleaseError
 from synthscars.records import Artifact, ImageRecord
@@ -70,7 +71,7 @@ def build_release(
     source = workspace.latest_records() if records is None else records
     settings = workspace.settings.release
     scrub = settings.scrub if scrub is None else scrub
-    with workspace.lock(), Waiting(workspace.root) as waiting:
+    with workspace.lock(), rare_collections(), Waiting(workspace.root) as waiting:
         set_aside: dict[str, str] = {}
         left_out: Counter[str] = Counter()
         advance = stages("looking at images", None)
@@ -84,6 +85,7 @@ def build_release(
             problems,
             set_aside,
             scrubbed=scrubbed if scrub else None,
+            trusted=None if check else workspace.ingested(),
             workers=workers,
             advance=advance,
         )

@@ -102,10 +102,12 @@ def file_images(
     *,
     workers: int | None,
     stages: Stages,
+    meanwhile: Callable[[Totals], None],
 ) -> Filed:
     """Have all files of a release in `folder`.
 
-    before: the release whose files are taken over where they would be the same. Raises `WorkspaceError` if
+    before: the release whose files are taken over where they would be the same. meanwhile: called when the
+    totals are complete, in this thread, while others still write the last files. Raises `WorkspaceError` if
     there is no room for one of them.
     """
     totals = Totals()
@@ -116,7 +118,13 @@ def file_images(
     kept = _kept(folder, files)
     earlier = {shard.key: shard for shard in before.manifest.files if shard.key} if before else {}
     count = workers or default_workers()
-    at_once = max(1, min(count, MOST_FILES_AT_ONCE, len(files)))
+    # One more than there are workers: while one file is hashed or waits for the disk, others go on.
+    at_once = max(1, min(count + (count > 1), MOST_FILES_AT_ONCE, len(files)))
+
+    def keyed() -> Iterator[_Keyed]:
+        for planned in files:
+            yield _key(images, planned, totals)
+        meanwhile(totals)
 
     def have(file: _Keyed) -> _Done:
         planned, key = file.planned, file.key
@@ -139,7 +147,7 @@ def file_images(
 
     shards: dict[str, Shard] = {}
     written = 0
-    for done in map_ordered(have, (_key(images, each, totals) for each in files), workers=at_once, ahead=0):
+    for done in map_ordered(have, keyed(), workers=at_once, ahead=1):
         shards[done.shard.path] = done.shard
         written += done.shard.bytes if done.written else 0
         if done.damaged and before is not None:

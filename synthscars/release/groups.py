@@ -25,6 +25,7 @@ from synthscars.release.alike import LONGEST_CHAIN, near_pairs, telling_hash
 from synthscars.release.bridges import Bridges
 from synthscars.release.claims import SPLITS
 from synthscars.release.families import families
+from synthscars.release.waiting import Outline
 
 Kind: TypeAlias = Literal["group", "generation", "phash", "near_phash"]
 
@@ -65,7 +66,7 @@ class Links:
         for record in records:
             self.add(record)
 
-    def add(self, record: ImageRecord) -> None:
+    def add(self, record: ImageRecord | Outline) -> None:
         """Take in one record; several of one image add up."""
         self._ties = None
         number = self.images.setdefault(record.image_id, len(self.images))

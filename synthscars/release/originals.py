@@ -22,6 +22,9 @@ _FIX = "ingest the original file again"
 _BATCH = 16
 """Images that a thread looks at in one go: for each, waking it up would take as long as opening the file."""
 
+_BATCH_UNREAD = 256
+"""The same where files are not read."""
+
 
 def find_images(
     images: Iterable[Ready],
@@ -30,11 +33,14 @@ def find_images(
     left_out: dict[str, str],
     *,
     scrubbed: dict[str, str] | None = None,
+    trusted: Mapping[str, int] | None = None,
     workers: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Ready]:
     """Those whose original bytes are in the workspace and unaltered; the others are reported.
 
+    trusted: image → time up to which what happened to its file does not matter (`Workspace.ingested`): if the
+    file system says that nothing happened to it since, it is not read. Without it every file is.
     scrubbed: personal metadata are to be taken out of the files (`scrub_image`); an image whose file changes
     by that gets the id of the new one, and is put here: new id → id before. Files that differ in such
     metadata alone become one: an annotated one is kept, else that with the lowest id. It may come after
@@ -54,8 +60,11 @@ def find_images(
         if path is None:
             what = "it is not in the workspace"
             return image, Problem(code="image.missing", what=what, image=image_id, fix=_FIX)
+        stamp = _stamp(path.stat())
+        if trusted is not None and image_id in trusted and max(stamp[1:]) <= trusted[image_id]:
+            return unaltered(image, path, stamp)
         with path.open("rb") as file:
-            stamp = _stamp(file.fileno())
+            stamp = _stamp(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != image_id:
             return image, Problem(
@@ -65,13 +74,17 @@ def find_images(
                 image=image_id,
                 fix="remove this file and ingest the original again",
             )
+        return unaltered(image, path, stamp)
+
+    def unaltered(image: Ready, path: Path, stamp: Stamp) -> tuple[Ready, Problem | None]:
         image = msgspec.structs.replace(image, bytes=stamp[0], stamp=stamp)
         return (image, None) if scrubbed is None else _scrubbed(image, path)
 
     def look_at(batch: list[Ready]) -> list[tuple[Ready, Problem | None, str]]:
         return [(*look(image), image.record.image_id) for image in batch]
 
-    looked_at = map_ordered(look_at, _batches(images), workers=workers)
+    size = _BATCH if trusted is None else _BATCH_UNREAD
+    looked_at = map_ordered(look_at, _batches(images, size), workers=workers)
     for image, problem, original in chain.from_iterable(looked_at):
         if problem is not None:
             problems.extend([problem])
@@ -102,9 +115,9 @@ def find_images(
             advance(1)
 
 
-def _batches(images: Iterable[Ready]) -> Iterator[list[Ready]]:
+def _batches(images: Iterable[Ready], size: int) -> Iterator[list[Ready]]:
     source = iter(images)
-    while batch := list(islice(source, _BATCH)):
+    while batch := list(islice(source, size)):
         yield batch
 
 
@@ -160,11 +173,10 @@ def _read(path: Path, content: memoryview) -> Stamp | None:
         while count < len(content) and (more := file.readinto(content[count:])):
             count += more
         # Taken last, so that a change while it was being read shows.
-        stamp = _stamp(file.fileno())
+        stamp = _stamp(os.fstat(file.fileno()))
         return stamp if count == len(content) == stamp[0] else None
 
 
-def _stamp(descriptor: int) -> Stamp:
-    status = os.fstat(descriptor)
+def _stamp(status: os.stat_result) -> Stamp:
     # Some file systems have times that are centuries away; what is left of them is kept in 64 bits.
     return status.st_size, status.st_mtime_ns % 2**63, status.st_ctime_ns % 2**63

@@ -45,7 +45,7 @@ def place(
     links = Links()
     strata: dict[str, tuple[str, ...]] = {}
     for image_id in waiting:
-        record = waiting.record(image_id)
+        record = waiting.outline(image_id)
         links.add(record)
         strata[image_id] = strata_of(record) if waiting.labelled(image_id) else _ONLY_DETECTION
         if record.split and record.split not in SPLITS:

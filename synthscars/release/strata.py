@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from synthscars.records import ImageRecord
+from synthscars.release.waiting import Outline
 
 Profile = tuple[tuple[int, int], ...]
 """What is in a group: (label, number of images with it), ascending; label 0 is every image."""
@@ -30,7 +31,7 @@ EVERY = 0
 _LONGEST = 100
 
 
-def strata_of(record: ImageRecord) -> tuple[str, ...]:
+def strata_of(record: ImageRecord | Outline) -> tuple[str, ...]:
     """The labels by which an image is stratified: content type, categories present, generator.
 
     `content_type=human`, `category=structure` for each that is present or `category=clean`,
@@ -43,7 +44,7 @@ def strata_of(record: ImageRecord) -> tuple[str, ...]:
     return _shared(tuple(sorted(labels)))
 
 
-def _generator(record: ImageRecord) -> str:
+def _generator(record: ImageRecord | Outline) -> str:
     if record.origin == "real":
         return "none"
     generation = record.generation

@@ -12,7 +12,8 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import cache
-from itertools import zip_longest
+from itertools import cycle, zip_longest
+from operator import mul
 from typing import Generic, TypeVar
 
 import msgspec
@@ -141,9 +142,7 @@ class Regions:
             self.share[str(category)].add(size / (record.width * record.height))
         scale = HEAT_CELLS / record.width, HEAT_CELLS / record.height
         rings = [
-            (np.array(ring).reshape(-1, 2) * scale).ravel().tolist()
-            for artifact in record.artifacts
-            for ring in artifact.polygons
+            list(map(mul, ring, cycle(scale))) for artifact in record.artifacts for ring in artifact.polygons
         ]
         self.heat += geometry.to_mask(rings, HEAT_CELLS, HEAT_CELLS)
 

@@ -18,15 +18,17 @@ from synthscars import __version__
 from synthscars.files import atomic_file, atomic_folder, building_folder, take_name
 from synthscars.problems import Problems, WorkspaceError
 from synthscars.release import staging
-from synthscars.release.card import write_card
+from synthscars.release.card import draw_figures, write_card
 from synthscars.release.configs import DETECTION
 from synthscars.release.croissant import write_croissant
 from synthscars.release.deprecate import deprecated_names
+from synthscars.release.figures import Shown
 from synthscars.release.filing import Advance, Filed, Images, Stages, file_images
-from synthscars.release.following import Before, Place, settle_version
+from synthscars.release.following import FIRST_VERSION, Before, Place, settle_version
 from synthscars.release.leaks import LeakReport
 from synthscars.release.manifest import ImageEntry, InputFile, Manifest
 from synthscars.release.placing import Placed, place
+from synthscars.release.plan import Planned
 from synthscars.release.shards import Load
 from synthscars.release.splits import SPLITS
 from synthscars.release.totals import Totals
@@ -120,11 +122,23 @@ def write_release(
     def fill(folder: Path) -> ReleaseReport:
         images = Images(waiting, placed, load)
         known = None if compact else before
-        filed = file_images(folder, images, known, problems, workers=workers, stages=stages)
+        named = version or (None if before else FIRST_VERSION)
+        shown: list[Shown] | None = None
+
+        def meanwhile(totals: Totals) -> None:
+            # The titles have the version, which may have to be found out from what was written.
+            nonlocal shown
+            if named is not None:
+                splits = _splits(placed)
+                shown = draw_figures(folder, origin.name, named, splits, totals, settings, images.picture)
+
+        filed = file_images(
+            folder, images, known, problems, workers=workers, stages=stages, meanwhile=meanwhile
+        )
         manifest = _manifest(placed, filed, origin, settings)
         chosen = settle_version(folder, manifest, before, version, problems)
         manifest = msgspec.structs.replace(manifest, version=chosen)
-        _describe(folder, manifest, filed.totals, settings, origin, images)
+        _describe(folder, manifest, filed.totals, settings, origin, images, shown)
         if finish is not None:
             finish(folder, chosen)
         # Not before: what is finished would be written again if the check breaks off.
@@ -152,12 +166,21 @@ def write_release(
         ) from error
 
 
+def _splits(placed: Placed) -> list[str]:
+    """Those that have images in more than the config `detection`, as the manifest lists them."""
+    return list(dict.fromkeys(each.split for each in placed.files if not _only_detection(each)))
+
+
+def _only_detection(planned: Planned) -> bool:
+    return planned.path.startswith(f"{DETECTION}/")
+
+
 def _manifest(placed: Placed, filed: Filed, origin: Origin, settings: ReleaseSettings) -> Manifest:
     """The manifest, but for the version."""
     entries: tuple[dict[str, ImageEntry], dict[str, ImageEntry]] = {}, {}
     counts: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     for planned in placed.files:
-        only_detection = planned.path.startswith(f"{DETECTION}/")
+        only_detection = _only_detection(planned)
         counts[only_detection][planned.split] += len(planned.images)
         for image_id in planned.images:
             entry = ImageEntry(planned.split, placed.groups[image_id], planned.number)
@@ -197,11 +220,20 @@ def _describe(
     settings: ReleaseSettings,
     origin: Origin,
     images: Images,
+    shown: list[Shown] | None,
 ) -> None:
-    """Write what is there for people and for other tools."""
+    """Write what is there for people and for other tools. shown: figures that are there already."""
     with atomic_file(folder / SPLITS_NAME) as file:
         file.write(msgspec.json.format(msgspec.json.encode(images.placed.report), indent=2) + b"\n")
-    write_card(folder, manifest, totals, settings, picture=images.picture, deprecations=origin.deprecations)
+    write_card(
+        folder,
+        manifest,
+        totals,
+        settings,
+        picture=images.picture,
+        shown=shown,
+        deprecations=origin.deprecations,
+    )
     write_croissant(folder, manifest, settings, totals=totals)
 
 
