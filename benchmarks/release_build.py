@@ -9,14 +9,18 @@ written to disk, temporary files included.
     pyarrow          floor: image bytes and ids alone, read from the image files, row groups of 100
     pyarrow same     floor: every column, all but the images ready in memory, with the writer's options of our
                      build and, as there, on disk at the end
-    pyarrow hashed   and, as our build does, the sha256 of each image looked at, and that of each file taken
-    ours             `build_release`, without checks
+    pyarrow hashed   and, as our build with checks does, the sha256 of each image looked at, and that of each
+                     file taken
+    pyarrow records  pyarrow that makes the columns first: it reads the records that `datasets` gets, and
+                     writes them with the writer's options of our build
+    ours             `build_release`, without checks: images that nobody touched since they were ingested are
+                     not hashed
     ours checked     with them
     datasets         `Dataset.from_generator` and `to_parquet`, a split after the other
     datasets push    `Dataset.from_generator` and what `push_to_hub` does before it sends a shard
 
-`datasets` gets records that are merged, split and sound already. The page cache is warm: every picture is
-read just before each run; `--cold` drops the pictures from it instead.
+`datasets` and `pyarrow records` get records that are merged, split and sound already. The page cache is warm:
+every picture is read just before each run; `--cold` drops the pictures from it instead.
 
     python benchmarks/release_build.py --folder CACHE
     python benchmarks/release_build.py --folder CACHE --count 2000 --runs 3 --peers pyarrow ours
@@ -34,6 +38,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +71,7 @@ _HEADS = {
     "to_pyarrow": "x pyarrow|.2f",
     "to_same": "x same|.2f",
     "to_hashed": "x hashed|.2f",
+    "to_records": "x records|.2f",
     "to_datasets": "x datasets|.2f",
 }
 
@@ -223,7 +229,31 @@ def _pyarrow_hashed(arguments: dict[str, Any]) -> Callable[[], None]:
     return _pyarrow_same(arguments, hashed=True)
 
 
-# The `datasets` way
+# Ways that start from records
+
+
+def _pyarrow_records(arguments: dict[str, Any]) -> Callable[[], None]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from synthscars.release.features import features
+
+    target, parts = Path(arguments["target"]), Path(arguments["splits"])
+    options = json.loads((Path(arguments["reference"]) / "options.json").read_text())
+    schema = features().arrow_schema
+
+    def work() -> None:
+        target.mkdir()
+        for split in _SPLITS:
+            rows = _rows(str(parts / f"{split}.jsonl"), arguments["workspace"], embedded=True)
+            with (target / f"{split}.parquet").open("wb") as file:
+                with pq.ParquetWriter(file, schema, **options) as writer:
+                    while group := list(islice(rows, 100)):
+                        writer.write_table(pa.Table.from_pylist(group, schema=schema), 100)
+                file.flush()
+                os.fsync(file.fileno())
+
+    return work
 
 
 def _rows(records: str, workspace: str, embedded: bool) -> Iterator[dict[str, Any]]:
@@ -293,6 +323,7 @@ PEERS: dict[str, Peer] = {
     "pyarrow": _pyarrow,
     "pyarrow same": _pyarrow_same,
     "pyarrow hashed": _pyarrow_hashed,
+    "pyarrow records": _pyarrow_records,
     "ours": _ours,
     "ours checked": _ours_checked,
     "datasets": _datasets,
@@ -323,7 +354,7 @@ def measure(folder: Path, options: argparse.Namespace, count: int, peers: list[s
             "target": str(work / "target"),
             "count": count,
         }
-        if {"pyarrow same", "pyarrow hashed"}.intersection(peers):
+        if {"pyarrow same", "pyarrow hashed", "pyarrow records"}.intersection(peers):
             run_peer(__file__, "reference", made | {"target": made["reference"]})
             _remove(workspace / "releases")
         _write_splits(workspace, work / "splits")
@@ -370,6 +401,7 @@ def _with_ratios(found: dict[str, Figures]) -> dict[str, Figures]:
         "to_pyarrow": "pyarrow",
         "to_same": "pyarrow same",
         "to_hashed": "pyarrow hashed",
+        "to_records": "pyarrow records",
         "to_datasets": "datasets",
     }
     return {

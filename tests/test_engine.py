@@ -1,12 +1,14 @@
+import gc
 import itertools
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthscars.engine import default_workers, map_ordered
+from synthscars.engine import default_workers, map_ordered, rare_collections
 
 
 @settings(max_examples=20)
@@ -95,3 +97,17 @@ def test_leaving_early_leaves_no_threads_behind() -> None:
 def test_nothing_gives_nothing() -> None:
     assert list(map_ordered(lambda number: number, [])) == []
     assert default_workers() >= 1
+
+
+@pytest.mark.parametrize("before", [(700, 10, 10), (200_000, 5, 5), (0, 10, 10)])
+def test_reference_cycles_are_looked_for_less_often_only_meanwhile(before: tuple[int, int, int]) -> None:
+    own = gc.get_threshold()
+    try:
+        gc.set_threshold(*before)
+        with suppress(KeyError), rare_collections():
+            # Never more often than before, and not at all if somebody switched it off.
+            assert gc.get_threshold()[0] == (max(before[0], 50_000) if before[0] else 0)
+            raise KeyError
+        assert gc.get_threshold() == before
+    finally:
+        gc.set_threshold(*own)

@@ -390,3 +390,10 @@ def test_a_damaged_line_of_records_says_what_to_do(tmp_path: Path, name: str) ->
         next(read)
     assert "backup" in caught.value.fix
     assert "synthscars convert" in caught.value.fix
+
+
+def test_an_image_was_ingested_when_the_first_batch_that_has_it_was_written(workspace: Workspace) -> None:
+    a, b, c = (msgspec.structs.replace(RECORD, image_id=letter * 64) for letter in "abc")
+    first, second = workspace.append_index([a, b]), workspace.append_index([b, c])
+    early, late = first.stat().st_ctime_ns, second.stat().st_ctime_ns
+    assert workspace.ingested() == {"a" * 64: early, "b" * 64: early, "c" * 64: late}

@@ -42,7 +42,12 @@ if TYPE_CHECKING:
     help="Take personal data (paths, e-mail addresses, positions, keys) out of texts and of the metadata of "
     "image files; as synthscars.toml says if not given.",
 )
-@click.option("--no-check", is_flag=True, help="Do not look at the result as `release check` does.")
+@click.option(
+    "--no-check",
+    is_flag=True,
+    help="Do not look at the result as `release check` does, and do not hash images whose files nobody "
+    "touched since they were ingested.",
+)
 @click.option(
     "--compact",
     is_flag=True,

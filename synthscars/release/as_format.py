@@ -401,8 +401,8 @@ def _at_hand(
 
 
 def _count_groups(waiting: Waiting, losses: Losses) -> None:
-    groups = merge_groups(waiting.record(image_id) for image_id in waiting)
+    groups = merge_groups(map(waiting.outline, waiting))
     for image_id in waiting:
-        record = waiting.record(image_id)
-        if record.group_id not in ("", groups[image_id]):
-            losses.count("group_id", "groups got another name; which images share one stays", record)
+        if waiting.outline(image_id).group_id not in ("", groups[image_id]):
+            what = "groups got another name; which images share one stays"
+            losses.count("group_id", what, waiting.record(image_id))

@@ -56,7 +56,8 @@ def build_release(
     that an earlier version of the dataset holds stay in their split and, unless `compact`, in their file.
     scrub: take personal data out of texts and image files; as the settings say if not given. check: look at
     the release as `synthscars release check` does; errors that it finds are added to `problems`, all that it
-    finds is in `checks.json`. stages: see `Stages`.
+    finds is in `checks.json`. Without it, image files that nobody touched since they were ingested are not
+    compared with their sha256 either. stages: see `Stages`.
 
     Holds the workspace's lock. What is finished when the work breaks off is used by the next build. Raises
     `UsageError` if `version` is not a version, `ReleaseError` if it exists (and `force` is false), is too low

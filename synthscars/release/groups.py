@@ -52,7 +52,7 @@ class Ties(NamedTuple):
 class Links:
     """Takes in records one by one, and knows at the end which images belong together."""
 
-    def __init__(self, records: Iterable[ImageRecord] = ()) -> None:
+    def __init__(self, records: Iterable[ImageRecord | Outline] = ()) -> None:
         self.images: dict[str, int] = {}
         """Image → its number, in the order in which they came."""
         self.prescribed: dict[str, str] = {}
@@ -178,7 +178,7 @@ class Links:
         return frozenset(bridges.held)
 
 
-def merge_groups(records: Iterable[ImageRecord]) -> dict[str, str]:
+def merge_groups(records: Iterable[ImageRecord | Outline]) -> dict[str, str]:
     """The group of every image: the smallest `image_id` among all images that are linked to each other.
 
     For what ties images together see the module; ties are transitive. `Links` does the same with regard to

@@ -195,6 +195,10 @@ class Waiting:
         # Not through the buffer, which would be filled anew, a megabyte, for each record.
         return os.pread(self._file.fileno(), size, start)
 
+    def record(self, image_id: str) -> ImageRecord:
+        """The record as it was added."""
+        return _decoder.decode(self.content(image_id)).record
+
     def outline(self, image_id: str) -> Outline:
         """Of the record as it was added."""
         return _outline_decoder.decode(self.content(image_id)).record

@@ -100,3 +100,33 @@ def test_files_with_times_that_are_centuries_away_are_no_obstacle(tmp_path: Path
             content = bytearray(image.bytes)
             loader(workspace, {})(image, memoryview(content))
             assert content == noise_png(0)
+
+
+def test_without_checks_a_file_is_read_only_if_something_happened_to_it_since_it_was_ingested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = filled_workspace(tmp_path / "w", 4)
+    records = [sample_record(seed, noise_png(seed)) for seed in range(4)]
+    workspace.append_index(records[:3])
+    paths = [workspace.find_image(record.image_id) for record in records]
+    times = paths[1].stat()
+    paths[1].write_bytes(noise_png(1)[:-1] + b"x")
+    os.utime(paths[1], ns=(times.st_atime_ns, times.st_mtime_ns))  # as if nobody had touched it
+    os.utime(paths[2])
+    opened: list[Path] = []
+    original = Path.open
+
+    def watched(path: Path, *arguments: object, **options: object) -> object:
+        opened.append(path)
+        return original(path, *arguments, **options)
+
+    trusted, left_out = workspace.ingested(), dict[str, str]()
+    monkeypatch.setattr(Path, "open", watched)
+    images = [Ready(record=record) for record in records]
+    found = list(find_images(images, workspace, Problems(), left_out, trusted=trusted))
+    assert opened == paths[1:]  # the last one is not in the index
+    assert left_out == {records[1].image_id: "image.altered"}
+    assert [image.record for image in found] == [records[0], *records[2:]]
+    assert [image.stamp for image in found] == [
+        image.stamp for image in find_images([images[0], *images[2:]], workspace, Problems(), {})
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -157,3 +158,13 @@ def test_a_symbolic_link_is_followed_so_that_the_new_folder_does_not_depend_on_w
     staging.take_over(tmp_path / "old" / "a", target)
     assert not target.is_symlink()
     assert target.read_bytes() == b"rows"
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 1000])
+def test_a_digest_is_the_sha256_of_the_whole_file(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_READ_BYTES", 100)
+    data = bytes(number % 251 for number in range(size))
+    (tmp_path / "file").write_bytes(data)
+    assert staging.digest(tmp_path / "file") == hashlib.sha256(data).hexdigest()

@@ -11,11 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from releasing import changed, noise_png, sample_record
 from strategies import records
 
 from synthscars.problems import FormatError, WorkspaceError
 from synthscars.records import ImageRecord
+from synthscars.release.groups import Links
+from synthscars.release.strata import strata_of
 from synthscars.release.waiting import Ready, Waiting
 
 
@@ -141,3 +144,37 @@ def test_an_image_file_of_more_than_two_gigabytes_is_a_problem_and_does_not_wait
         assert "2,147,483,648 bytes" in problem.what
         assert waiting.add(msgspec.structs.replace(ready(1), bytes=2**31 - 1)) is None
         assert len(waiting) == 1
+
+
+@given(records(), st.data())
+def test_regions_with_an_outline_that_stands_come_back_as_others_do(
+    record: ImageRecord, data: st.DataObject
+) -> None:
+    drawn = [changed(each, rater_id=rater) for each in record.artifacts for rater in ("r", "s")]
+    drawn += [
+        changed(each, polygons=(*each.polygons, (0.0, 0.0, 1.0, 0.0, 1.0, 1.0))) for each in record.artifacts
+    ]
+    drawn = data.draw(st.permutations(drawn)) if drawn else drawn
+    with Waiting(Path(tempfile.gettempdir())) as waiting:
+        waiting.add(Ready(record=record, drawn=tuple(drawn)))
+        assert waiting.get(record.image_id, group="g", split="test").drawn == tuple(drawn)
+
+
+def test_an_outline_that_stands_is_kept_once(tmp_path: Path) -> None:
+    record = sample_record(3, noise_png(3))
+    with Waiting(tmp_path) as waiting:
+        waiting.add(Ready(record=record, drawn=record.artifacts))
+        content = waiting.content(record.image_id)
+        assert content.count(b'"polygons"') == len(record.artifacts) == 3
+        assert waiting.add(Ready(record=record, drawn=())) is None
+        assert waiting.get(record.image_id, group="", split="").drawn == ()
+
+
+@given(records())
+def test_an_outline_of_a_record_puts_its_image_into_the_same_place(record: ImageRecord) -> None:
+    with Waiting(Path(tempfile.gettempdir())) as waiting:
+        waiting.add(Ready(record=record))
+        outline = waiting.outline(record.image_id)
+    assert strata_of(outline) == strata_of(record)
+    links, expected = Links([outline]), Links([record])
+    assert vars(links) == vars(expected)
