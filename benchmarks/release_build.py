@@ -30,18 +30,16 @@ every picture is read just before each run; `--cold` drops the pictures from it 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import inspect
 import json
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import release_peers
 from release_measure import (
     Figures,
     Peer,
@@ -59,7 +57,6 @@ from release_pictures import PAPER_IMAGES, make_pictures, make_workspace
 
 VERSION = "1.0.0"
 PICTURE_BYTES = 300_000
-_SPLITS = ("train", "validation", "test")
 _LINEAR = (3_000, 6_000, 12_000, 24_000)
 _HEADS = {
     "seconds": "wall s|.2f",
@@ -139,195 +136,19 @@ def _reference(arguments: dict[str, Any]) -> Callable[[], None]:
     return work
 
 
-# Floors
-
-
-def _copy(arguments: dict[str, Any], synced: bool = False) -> Callable[[], None]:
-    paths, target = _pictures(arguments), Path(arguments["target"])
-
-    def work() -> None:
-        target.mkdir()
-        for path in paths:
-            shutil.copyfile(path, target / path.name)
-            if synced:
-                with (target / path.name).open("rb") as file:
-                    os.fsync(file.fileno())
-
-    return work
-
-
-def _copy_synced(arguments: dict[str, Any]) -> Callable[[], None]:
-    return _copy(arguments, synced=True)
-
-
-def _pyarrow(arguments: dict[str, Any]) -> Callable[[], None]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    paths, target = _pictures(arguments), Path(arguments["target"])
-    image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    schema = pa.schema({"image": image, "image_id": pa.string()})
-
-    def work() -> None:
-        target.mkdir()
-        for number, shard in enumerate(_parts(paths, 1_350)):
-            file = target / f"{number:05d}.parquet"
-            with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
-                for group in _parts(shard, 100):
-                    parts = [pa.array([path.read_bytes() for path in group], pa.binary())]
-                    parts += [pa.array([path.name for path in group])]
-                    images = pa.StructArray.from_arrays(parts, fields=list(image))
-                    ids = pa.array([path.stem for path in group])
-                    writer.write_table(pa.table([images, ids], schema=schema), 100)
-
-    return work
-
-
-def _pyarrow_same(arguments: dict[str, Any], hashed: bool = False) -> Callable[[], None]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from synthscars.release.features import features
-    from synthscars.workspace import Workspace
-
-    workspace, target = Workspace.open(Path(arguments["workspace"])), Path(arguments["target"])
-    reference = Path(arguments["reference"])
-    options = json.loads((reference / "options.json").read_text())
-    whole = features().arrow_schema
-    shards = {path.stem: pa.ipc.open_file(path).read_all() for path in sorted(reference.glob("*.arrow"))}
-
-    def work() -> None:
-        target.mkdir()
-        for name, rows in shards.items():
-            kept = [field for field in whole if field.name == "image" or field.name in rows.column_names]
-            schema = pa.schema(kept, whole.metadata)
-            with (target / f"{name}.parquet").open("wb") as file:
-                with pq.ParquetWriter(file, schema, **options) as writer:
-                    for start in range(0, len(rows), 100):
-                        group = rows.slice(start, 100)
-                        ids, names = (group[each].to_pylist() for each in ("image_id", "file_name"))
-                        found = [workspace.image_path(each, ".jpg").read_bytes() for each in ids]
-                        if hashed and [hashlib.sha256(each).hexdigest() for each in found] != ids:
-                            raise SystemExit("an image is not the one that was ingested")
-                        images = pa.StructArray.from_arrays(
-                            [pa.array(found, pa.binary(), size=len(ids)), pa.array(names)],
-                            fields=list(schema.field("image").type),
-                        )
-                        columns = [images, *(group[field.name] for field in schema if field.name != "image")]
-                        order = ["image", *(field.name for field in schema if field.name != "image")]
-                        writer.write_table(pa.table(columns, order).select(schema.names).cast(schema), 100)
-                file.flush()
-                os.fsync(file.fileno())
-            if hashed:
-                with (target / f"{name}.parquet").open("rb") as file:
-                    hashlib.file_digest(file, "sha256")
-
-    return work
-
-
-def _pyarrow_hashed(arguments: dict[str, Any]) -> Callable[[], None]:
-    return _pyarrow_same(arguments, hashed=True)
-
-
-# Ways that start from records
-
-
-def _pyarrow_records(arguments: dict[str, Any]) -> Callable[[], None]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from synthscars.release.features import features
-
-    target, parts = Path(arguments["target"]), Path(arguments["splits"])
-    options = json.loads((Path(arguments["reference"]) / "options.json").read_text())
-    schema = features().arrow_schema
-
-    def work() -> None:
-        target.mkdir()
-        for split in _SPLITS:
-            rows = _rows(str(parts / f"{split}.jsonl"), arguments["workspace"], embedded=True)
-            with (target / f"{split}.parquet").open("wb") as file:
-                with pq.ParquetWriter(file, schema, **options) as writer:
-                    while group := list(islice(rows, 100)):
-                        writer.write_table(pa.Table.from_pylist(group, schema=schema), 100)
-                file.flush()
-                os.fsync(file.fileno())
-
-    return work
-
-
-def _rows(records: str, workspace: str, embedded: bool) -> Iterator[dict[str, Any]]:
-    from synthscars.jsonl import read_records
-    from synthscars.release.features import to_row
-    from synthscars.workspace import Workspace
-
-    opened = Workspace.open(Path(workspace))
-    for record in read_records(Path(records)):
-        path = opened.image_path(record.image_id, ".jpg")
-        row = to_row(record, path.read_bytes() if embedded else b"")
-        yield row if embedded else row | {"image": str(path)}
-
-
-def _datasets(arguments: dict[str, Any], push: bool = False) -> Callable[[], None]:
-    from datasets import Dataset, config
-    from datasets.table import embed_table_storage
-
-    from synthscars.release.features import features
-
-    target, parts = Path(arguments["target"]), Path(arguments["splits"])
-
-    def work() -> None:
-        target.mkdir()
-        for split in _SPLITS:
-            given = {
-                "records": str(parts / f"{split}.jsonl"),
-                "workspace": arguments["workspace"],
-                "embedded": not push,
-            }
-            made = Dataset.from_generator(
-                _rows, features=features(), gen_kwargs=given, cache_dir=str(target / "cache")
-            )
-            if not push:
-                made.to_parquet(target / f"{split}.parquet")
-                continue
-            # As `Dataset.push_to_hub` of datasets 5 does it, shard by shard, up to the sending.
-            size = made._estimate_nbytes()
-            count = size // (500 * 10**6) + 1
-            batch = config.PARQUET_ROW_GROUP_SIZE_FOR_IMAGE_DATASETS or max(
-                1, len(made) * 100 * 10**6 // max(size, 1)
-            )
-            for index in range(count):
-                shard = made.shard(count, index, contiguous=True).with_format("arrow")
-                shard = shard.map(embed_table_storage, batched=True, batch_size=batch, keep_in_memory=True)
-                shard.to_parquet(target / f"{split}-{index:05d}.parquet", batch_size=batch)
-
-    return work
-
-
-def _datasets_push(arguments: dict[str, Any]) -> Callable[[], None]:
-    return _datasets(arguments, push=True)
-
-
-def _pictures(arguments: dict[str, Any]) -> list[Path]:
-    return sorted(Path(arguments["pictures"]).glob("*.jpg"))[: arguments["count"]]
-
-
-def _parts(items: Sequence[Path], most: int) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(items), most):
-        yield items[start : start + most]
-
+# The peers
 
 PEERS: dict[str, Peer] = {
-    "copy": _copy,
-    "copy synced": _copy_synced,
-    "pyarrow": _pyarrow,
-    "pyarrow same": _pyarrow_same,
-    "pyarrow hashed": _pyarrow_hashed,
-    "pyarrow records": _pyarrow_records,
+    "copy": release_peers.copy,
+    "copy synced": release_peers.copy_synced,
+    "pyarrow": release_peers.pyarrow_peer,
+    "pyarrow same": release_peers.pyarrow_same,
+    "pyarrow hashed": release_peers.pyarrow_hashed,
+    "pyarrow records": release_peers.pyarrow_records,
     "ours": _ours,
     "ours checked": _ours_checked,
-    "datasets": _datasets,
-    "datasets push": _datasets_push,
+    "datasets": release_peers.datasets_peer,
+    "datasets push": release_peers.datasets_push,
 }
 
 
@@ -387,7 +208,7 @@ def _write_splits(workspace: Path, folder: Path) -> None:
     cut, last = len(records) * 8 // 10, len(records) * 9 // 10
     parts = (records[:cut], records[cut:last], records[last:])
     folder.mkdir()
-    for split, part in zip(_SPLITS, parts, strict=True):
+    for split, part in zip(release_peers.SPLITS, parts, strict=True):
         write_records(folder / f"{split}.jsonl", part)
 
 

@@ -101,6 +101,9 @@ def predict(
     from synthscars.legion.running import predict_items
     from synthscars.problems import Problems, UsageError
 
+    named_images = click.get_current_context().get_parameter_source("page_images")
+    if page is None and named_images is not click.core.ParameterSource.DEFAULT:
+        raise UsageError("--page-images says what a page shows, and there is none", fix="name it with --page")
     if page is not None and page.resolve() == target.resolve():
         raise UsageError(f"{page} cannot be predictions and page", fix="name another file with --page")
     for path, option in ((target, "--output"), (page, "--page")):

@@ -362,6 +362,15 @@ def test_a_page_shows_what_was_found(model: SaturatedBlob, pictures: Path, tmp_p
     assert "Nothing found: 1" in text
 
 
+def test_how_much_a_page_shows_is_no_use_without_one(
+    model: SaturatedBlob, pictures: Path, tmp_path: Path
+) -> None:
+    result = run(pictures, "-o", tmp_path / "p.jsonl", "--page-images", 2)
+    assert result.exit_code == 2
+    assert "name it with --page" in result.stderr
+    assert not list(tmp_path.glob("p.*"))
+
+
 def test_a_page_of_a_release_shows_the_pictures_in_it(model: SaturatedBlob, tmp_path: Path) -> None:
     workspace = filled_workspace(tmp_path / "ws")
     release = build_release(workspace, "1.0.0", Problems(), check=False).path
