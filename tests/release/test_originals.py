@@ -1,11 +1,13 @@
+import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
-from releasing import changed, filled_workspace, noise_png, sample_record
+from releasing import changed, filled_workspace, noise_png, sample_record, without_figures
 
 from synthscars.problems import Problems, ReleaseError
-from synthscars.release import originals
+from synthscars.release import build_release, originals
 from synthscars.release.originals import find_images, loader
 from synthscars.release.waiting import Ready, Waiting
 
@@ -130,3 +132,26 @@ def test_without_checks_a_file_is_read_only_if_something_happened_to_it_since_it
     assert [image.stamp for image in found] == [
         image.stamp for image in find_images([images[0], *images[2:]], workspace, Problems(), {})
     ]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_only_a_build_without_checks_leaves_files_unread_that_nobody_touched(
+    tmp_path: Path, check: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = without_figures(filled_workspace(tmp_path / "w", 8))
+    records = [sample_record(seed, noise_png(seed)) for seed in range(8)]
+    workspace.append_index(records)
+    altered = workspace.find_image(records[3].image_id)
+    altered.write_bytes(noise_png(3)[:-1] + b"x")
+    hashed: list[str] = []
+    original = hashlib.file_digest
+
+    def watched(file: BinaryIO, digest: str) -> object:
+        hashed.append(Path(file.name).stem)
+        return original(file, digest)
+
+    monkeypatch.setattr("synthscars.release.originals.hashlib.file_digest", watched)
+    report = build_release(workspace, "1.0.0", Problems(), check=check)
+    assert report.left_out == {"image.altered": 1}
+    looked_at = {record.image_id for record in records} if check else {records[3].image_id}
+    assert looked_at == {name for name in hashed if len(name) == 64}
