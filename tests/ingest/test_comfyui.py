@@ -259,6 +259,54 @@ def test_loras_are_those_that_are_used() -> None:
     assert (found.model, found.loras) == ("sd15.safetensors", ("a.safetensors", "c.safetensors"))
 
 
+def test_loras_beyond_the_count_of_a_stack_or_switched_off_are_not_used() -> None:
+    names = {f"lora_name_{number}": f"{number}.safetensors" for number in (1, 2, 3)}
+    stack = node("LoRA Stacker", input_mode="simple", lora_count=2, lora_stack=["102", 0], **names)
+    switched = node(
+        "CR LoRA Stack",
+        switch_1="Off",
+        lora_name_1="a",
+        switch_2="On",
+        lora_name_2="b",
+        lora_stack=["103", 0],
+    )
+    easy = {"num_loras": 1, "lora_1_name": "d", "lora_2_name": "e"}
+    loader = node("Efficient Loader", ckpt_name="m", lora_name="c", lora_stack=["101", 0])
+    graph = PLAIN | {
+        "4": loader,
+        "101": stack,
+        "102": switched,
+        "103": node("easy loraStack", toggle=True, optional_lora_stack=["104", 0], **easy),
+        "104": node("easy loraStack", toggle=False, num_loras=1, lora_1_name="f"),
+    }
+    assert read(graph).loras == ("c", "1.safetensors", "2.safetensors", "b", "d")
+
+
+@pytest.mark.parametrize("select", [2, "2", ["203", 0]])
+def test_of_what_a_switch_gets_only_what_it_selects_made_the_picture(select: object) -> None:
+    graph = PLAIN | {
+        "3": PLAIN["3"] | {"inputs": PLAIN["3"]["inputs"] | {"model": ["200", 0], "positive": ["201", 0]}},
+        "200": node("ImpactSwitch", select=select, input1=["4", 0], input2=["202", 0], sel_mode=False),
+        "201": node("ImpactSwitch", select=select, input1=["6", 0], input2=["204", 0]),
+        "202": node("CheckpointLoaderSimple", ckpt_name="xl.safetensors"),
+        "203": node("PrimitiveInt", value=2),
+        "204": node("ImpactSwitch", select=1, input1=["205", 0]),
+        "205": node("CLIPTextEncode", text="a dog", clip=["202", 1]),
+    }
+    found = read(graph)
+    assert (found.model, found.prompt, found.negative_prompt) == ("xl.safetensors", "a dog", "blurry")
+
+
+@pytest.mark.parametrize("select", [0, 3, -1, None, True, "x", ["9", 0], ["300", 0], [[], 0]])
+def test_a_switch_that_selects_nothing_or_itself_hides_nothing_else(select: object) -> None:
+    switch = node("ImpactSwitch", select=select, input1=["300", 0], input2=["300", 0])
+    sampler = PLAIN["3"] | {"inputs": PLAIN["3"]["inputs"] | {"model": ["300", 0]}}
+    found = read(PLAIN | {"3": sampler, "300": switch})
+    assert (found.model, found.prompt, found.seed) == ("", "a cat", 7)
+    around = node("ImpactSwitch", select=1, input1=["300", 0])
+    assert read(PLAIN | {"3": sampler, "300": around}).seed == 7
+
+
 def test_models_that_were_merged_are_all_named() -> None:
     graph = {
         **PLAIN,

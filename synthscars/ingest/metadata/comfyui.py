@@ -25,9 +25,10 @@ _PLACES = ("prompt", "exif:Model", "exif:Make", "exif:ImageDescription", "exif:U
 _SEEDS = ("seed", "noise_seed")
 _PIPES = ("guider", "pipe", "basic_pipe", "sdxl_tuple", "base_ctx", "text_embeds")
 """Links that carry several things at once, conditioning among them."""
-_MODEL_LINKS = ("model", "model1", "model2", "any_01", "lora_stack", *_PIPES)
+_MODEL_LINKS = ("model", "model1", "model2", "any_01", "lora_stack", "optional_lora_stack", *_PIPES)
 _MODELS = ("ckpt_name", "unet_name", "model_path", "model_name")
-_LORA = re.compile(r"lora(_name)?(_[0-9]{1,3})?", re.ASCII)
+_LORA = re.compile(r"lora(?:_name)?(?:_([0-9]{1,3}))?|lora_([0-9]{1,3})_name", re.ASCII)
+_LORA_COUNTS = ("lora_count", "num_loras")
 _SIZE_LINKS = ("latent_image", "samples", "latent")
 _HELD = ("value", "int", "float", "number", "Number")
 """How nodes that only hold a number call it."""
@@ -111,10 +112,27 @@ def _generation(graph: _Graph, samplers: list[_Node]) -> Generation:
 
 
 def _linked(graph: _Graph, value: Any) -> str | None:
-    """The name of the node that an input is linked to."""
+    """The name of the node that an input is linked to; behind a switch, of the one that it selects."""
+    name = _next(graph, value)
+    for _ in range(_MOST_HOPS):
+        if name is None or (behind := _next(graph, _selected(graph, graph[name]))) is None:
+            break
+        name = behind
+    return name
+
+
+def _next(graph: _Graph, value: Any) -> str | None:
     if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], list | dict):
         return None
     return str(value[0]) if str(value[0]) in graph else None
+
+
+def _selected(graph: _Graph, node: _Node) -> Any:
+    """The input that a switch lets through: `input2` if its `select` is 2, or a node that holds 2."""
+    number = node.inputs.get("select")
+    if (holder := _next(graph, number)) is not None:
+        number = next((graph[holder].inputs[name] for name in _HELD if name in graph[holder].inputs), None)
+    return node.inputs.get(f"input{whole_of(number)}")
 
 
 def _samplers(graph: _Graph) -> list[_Node]:
@@ -191,11 +209,24 @@ def _models(graph: _Graph, sampler: _Node) -> tuple[list[str], list[str]]:
         # What a node adds to a model that it is given is none, whatever it calls it.
         names = _MODELS[:-1] if "model" in node.inputs else _MODELS
         models |= dict.fromkeys(_file(_held(graph, node.inputs.get(name), (name, *_HELD))) for name in names)
-        loras |= dict.fromkeys(
-            _file(value) for name, value in node.inputs.items() if _LORA.fullmatch(name.lower())
-        )
+        loras |= dict.fromkeys(_loras(node))
     nothing = {"", "None"}
     return [name for name in models if name not in nothing], [name for name in loras if name not in nothing]
+
+
+def _loras(node: _Node) -> Iterator[str]:
+    """The files of a node's LoRAs: those within its count, if it has one, and not switched off."""
+    if node.inputs.get("toggle", True) is False:
+        return
+    counts = (whole_of(node.inputs.get(name)) for name in _LORA_COUNTS)
+    most = next((count for count in counts if count is not None), None)
+    for name, value in node.inputs.items():
+        if (match := _LORA.fullmatch(name.lower())) is None:
+            continue
+        number = match[1] or match[2] or ""
+        beyond = bool(number) and most is not None and int(number) > most
+        if not beyond and str(node.inputs.get(f"switch_{number}")).lower() != "off":
+            yield _file(value)
 
 
 def _file(value: Any) -> str:
