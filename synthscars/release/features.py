@@ -181,7 +181,7 @@ def to_row(
         "status": _label(record.status, STATUSES, "status", where),
         "caption": record.caption,
         "artifacts": [_artifact_row(artifact, where, measured) for artifact in record.artifacts],
-        "rater_list": record.raters,
+        "rater_list": list(record.raters),
         "reviews": [_review_row(review, where) for review in record.reviews],
         "rater_artifacts": None
         if drawn is None
@@ -202,7 +202,7 @@ def _artifact_row(artifact: Artifact, image: str, measured: Measures) -> Row:
         "artifact_id": artifact.artifact_id,
         "category": _label(artifact.category, labels.category_ids, "category", where),
         "subtype": _label(artifact.subtype, labels.subtype_ids, "subtype", where),
-        "polygons": artifact.polygons,
+        "polygons": list(map(list, artifact.polygons)),
         "bbox": box,
         "area": size,
         "phrase": artifact.phrase,
@@ -233,7 +233,7 @@ def _generation_row(generation: Generation, where: str) -> Row:
         "steps": _fits(generation.steps, MAX_INT, "steps", where),
         "width": _fits(generation.width, MAX_INT, "width", where),
         "height": _fits(generation.height, MAX_INT, "height", where),
-        "loras": generation.loras,
+        "loras": list(generation.loras),
         "parameters": _json(generation.parameters),
         "raw": _json(generation.raw),
     }
