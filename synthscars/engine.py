@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import TypeVar
 
 _COLLECT_AFTER = 50_000
@@ -25,6 +26,18 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class _Rare:
+    """The thresholds are those of the process: the last who needs others puts the usual ones back."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.users = 0
+        self.usual = gc.get_threshold()
+
+
+_rare = _Rare()
+
+
 @contextmanager
 def rare_collections() -> Iterator[None]:
     """Have Python look for reference cycles less often, in all threads.
@@ -32,13 +45,19 @@ def rare_collections() -> Iterator[None]:
     Records are trees of many small objects without cycles, and with Python's own thresholds a tenth of the
     time of reading them goes into looking.
     """
-    before = gc.get_threshold()
-    if before[0]:  # 0: whoever uses this has switched it off
-        gc.set_threshold(max(before[0], _COLLECT_AFTER), *before[1:])
+    with _rare.lock:
+        if not _rare.users:
+            _rare.usual = usual = gc.get_threshold()
+            if usual[0]:  # 0: whoever uses this has switched it off
+                gc.set_threshold(max(usual[0], _COLLECT_AFTER), *usual[1:])
+        _rare.users += 1
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        with _rare.lock:
+            _rare.users -= 1
+            if not _rare.users:
+                gc.set_threshold(*_rare.usual)
 
 
 def map_ordered(

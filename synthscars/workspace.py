@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -156,9 +156,9 @@ class Workspace:
         return len({image_id for image_id, _ in self.index_names()} - stored)
 
     def add_image(self, data: bytes, image_id: str, suffix: str) -> Path:
-        """Keep the original bytes of an image; does nothing if a file of that size is there."""
+        """Keep the original bytes of an image; does nothing if they are there."""
         path = self.image_path(image_id, suffix)
-        if not path.is_file() or path.stat().st_size != len(data):
+        if not path.is_file() or path.stat().st_size != len(data) or path.read_bytes() != data:
             with atomic_file(path) as file:
                 file.write(data)
         return path
@@ -228,16 +228,19 @@ class Workspace:
                     f"{batch} cannot be read: {error}", fix="restore it from a backup"
                 ) from error
 
-    def ingested(self) -> dict[str, int]:
-        """When every image was ingested first, by its id: nanoseconds since 1970, by the file system's clock.
+    def ingested(self) -> dict[str, Times]:
+        """By its id, when the first batch that has an image was written.
 
-        Its file was there by then. A copied workspace may have later times, never earlier ones.
+        An image file with an earlier content and status is the one that was ingested, unless times were lost:
+        copying a workspace without them (`cp -r`) hides what was altered before, and exchanging the folder of
+        an image hides that it was.
         """
-        found: dict[str, int] = {}
-        times: dict[Path, int] = {}
+        found: dict[str, Times] = {}
+        times: dict[Path, Times] = {}
         for batch, rows in self._index(["image_id"]):
             if batch not in times:
-                times[batch] = batch.stat().st_ctime_ns
+                status = batch.stat()
+                times[batch] = Times(status.st_mtime_ns, status.st_ctime_ns)
             for image_id in rows.column("image_id").to_pylist():
                 found.setdefault(image_id, times[batch])
         return found
@@ -301,6 +304,13 @@ class Workspace:
     def release_dir(self, version: str) -> Path:
         """Where a release is kept. Raises `UsageError` if `version` is not like 1.2.3."""
         return self.releases_dir / check_version(version)
+
+
+class Times(NamedTuple):
+    """Of a file: when its content and its status (name, permissions, links) changed last, in nanoseconds."""
+
+    content: int
+    status: int
 
 
 class _Provenance(msgspec.Struct):

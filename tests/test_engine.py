@@ -111,3 +111,15 @@ def test_reference_cycles_are_looked_for_less_often_only_meanwhile(before: tuple
         assert gc.get_threshold() == before
     finally:
         gc.set_threshold(*own)
+
+
+def test_the_last_of_several_who_want_few_collections_puts_the_usual_number_back() -> None:
+    usual = gc.get_threshold()
+    first, second = rare_collections(), rare_collections()
+    first.__enter__()
+    second.__enter__()
+    rare = gc.get_threshold()
+    first.__exit__(None, None, None)
+    assert gc.get_threshold() == rare != usual
+    second.__exit__(None, None, None)
+    assert gc.get_threshold() == usual

@@ -16,7 +16,7 @@ from synthscars.jsonl import read_records, write_records
 from synthscars.problems import FormatError, UsageError, WorkspaceError
 from synthscars.records import ImageRecord, encode_record
 from synthscars.settings import CONFIG_NAME
-from synthscars.workspace import Settings, Workspace, check_version
+from synthscars.workspace import Settings, Times, Workspace, check_version
 
 RECORD = ImageRecord(image_id="ab" * 32, file_name="a.png", width=8, height=8, source="folder")
 
@@ -395,5 +395,13 @@ def test_a_damaged_line_of_records_says_what_to_do(tmp_path: Path, name: str) ->
 def test_an_image_was_ingested_when_the_first_batch_that_has_it_was_written(workspace: Workspace) -> None:
     a, b, c = (msgspec.structs.replace(RECORD, image_id=letter * 64) for letter in "abc")
     first, second = workspace.append_index([a, b]), workspace.append_index([b, c])
-    early, late = first.stat().st_ctime_ns, second.stat().st_ctime_ns
+    early, late = (Times(status.st_mtime_ns, status.st_ctime_ns) for status in (first.stat(), second.stat()))
     assert workspace.ingested() == {"a" * 64: early, "b" * 64: early, "c" * 64: late}
+
+
+def test_bytes_of_an_image_that_were_altered_before_it_was_indexed_are_replaced(workspace: Workspace) -> None:
+    data = b"the bytes of an image"
+    path = workspace.add_image(data, sha256(data), ".png")
+    path.write_bytes(data[::-1])
+    assert workspace.add_image(data, sha256(data), ".png") == path
+    assert path.read_bytes() == data

@@ -28,9 +28,12 @@ MOST_FILES_AT_ONCE = 4
 """Files that are written at the same time, whatever the number of workers: each has row groups in memory."""
 
 _TOGETHER = 100
-_KEPT_BYTES = 2**24
+_TOGETHER_BYTES = 2**20
+"""Images that are measured at the same time, and bytes of their records as they wait on disk."""
+
+_KEPT_BYTES = 2**23
 """Records that were read for the key of a file are kept until it is written: so many bytes of them, as they
-wait on disk. A few times as much in memory."""
+wait on disk. In memory it is six to ten times as much, for each file at once and two more."""
 
 Advance = Callable[[int], None]
 Stages = Callable[[str, int | None], Advance]
@@ -51,14 +54,16 @@ class Images(NamedTuple):
 
     def measured(self, image_ids: Sequence[str]) -> Iterator[tuple[Ready, bytes]]:
         """Images with their regions measured, and what makes the row of each (`Waiting.content`)."""
-        for start in range(0, len(image_ids), _TOGETHER):
-            part = image_ids[start : start + _TOGETHER]
-            contents = [self.waiting.content(image_id) for image_id in part]
-            images = [self.image(*each) for each in zip(part, contents, strict=True)]
-            drawn = (each for image in images for each in (*image.record.artifacts, *(image.drawn or ())))
-            found = measures(artifact.polygons for artifact in drawn)
-            for image, content in zip(images, contents, strict=True):
-                yield msgspec.structs.replace(image, measured=found), content
+        part: list[tuple[Ready, bytes]] = []
+        size = 0
+        for image_id in image_ids:
+            content = self.waiting.content(image_id)
+            part.append((self.image(image_id, content), content))
+            size += len(content)
+            if len(part) == _TOGETHER or size > _TOGETHER_BYTES:
+                yield from _measured(part)
+                part, size = [], 0
+        yield from _measured(part)
 
     def picture(self, image_id: str) -> bytes | None:
         """The bytes of an image file, for the examples on the card."""
@@ -68,6 +73,13 @@ class Images(NamedTuple):
         content = bytearray(image.bytes)
         self.load(image, memoryview(content))
         return bytes(content)
+
+
+def _measured(images: Sequence[tuple[Ready, bytes]]) -> Iterator[tuple[Ready, bytes]]:
+    drawn = (each for image, _ in images for each in (*image.record.artifacts, *(image.drawn or ())))
+    found = measures(artifact.polygons for artifact in drawn)
+    for image, content in images:
+        yield msgspec.structs.replace(image, measured=found), content
 
 
 class Filed(NamedTuple):

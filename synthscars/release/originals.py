@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
@@ -16,14 +17,14 @@ from synthscars.problems import FormatError, Problem, Problems, ReleaseError
 from synthscars.release.scrub_image import scrub_image
 from synthscars.release.shards import Load
 from synthscars.release.waiting import Ready, Stamp
-from synthscars.workspace import Workspace
+from synthscars.workspace import Times, Workspace
 
 _FIX = "ingest the original file again"
 _BATCH = 16
 """Images that a thread looks at in one go: for each, waking it up would take as long as opening the file."""
 
-_BATCH_UNREAD = 256
-"""The same where files are not read."""
+_BATCH_UNREAD = 64
+"""The same where files are not read; not more, because several batches of records wait."""
 
 
 def find_images(
@@ -33,14 +34,14 @@ def find_images(
     left_out: dict[str, str],
     *,
     scrubbed: dict[str, str] | None = None,
-    trusted: Mapping[str, int] | None = None,
+    trusted: Mapping[str, Times] | None = None,
     workers: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Ready]:
     """Those whose original bytes are in the workspace and unaltered; the others are reported.
 
-    trusted: image → time up to which what happened to its file does not matter (`Workspace.ingested`): if the
-    file system says that nothing happened to it since, it is not read. Without it every file is.
+    trusted: image → when it was ingested (`Workspace.ingested`); a file to which nothing happened since, as
+    far as its times tell, is not read. Without it every file is, and if there is something to scrub.
     scrubbed: personal metadata are to be taken out of the files (`scrub_image`); an image whose file changes
     by that gets the id of the new one, and is put here: new id → id before. Files that differ in such
     metadata alone become one: an annotated one is kept, else that with the lowest id. It may come after
@@ -60,9 +61,10 @@ def find_images(
         if path is None:
             what = "it is not in the workspace"
             return image, Problem(code="image.missing", what=what, image=image_id, fix=_FIX)
-        stamp = _stamp(path.stat())
-        if trusted is not None and image_id in trusted and max(stamp[1:]) <= trusted[image_id]:
-            return unaltered(image, path, stamp)
+        if trusted is not None and image_id in trusted and scrubbed is None:
+            status = path.lstat()
+            if _is_older(status, trusted[image_id]):
+                return unaltered(image, path, _stamp(status))
         with path.open("rb") as file:
             stamp = _stamp(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -83,7 +85,7 @@ def find_images(
     def look_at(batch: list[Ready]) -> list[tuple[Ready, Problem | None, str]]:
         return [(*look(image), image.record.image_id) for image in batch]
 
-    size = _BATCH if trusted is None else _BATCH_UNREAD
+    size = _BATCH if trusted is None or scrubbed is not None else _BATCH_UNREAD
     looked_at = map_ordered(look_at, _batches(images, size), workers=workers)
     for image, problem, original in chain.from_iterable(looked_at):
         if problem is not None:
@@ -119,6 +121,13 @@ def _batches(images: Iterable[Ready], size: int) -> Iterator[list[Ready]]:
     source = iter(images)
     while batch := list(islice(source, size)):
         yield batch
+
+
+def _is_older(status: os.stat_result, ingested: Times) -> bool:
+    """Whether this is a file, and neither its content nor its status changed since."""
+    # Not a link: it may lead to a file that is older than itself. Not `<=`: some clocks tick slowly.
+    _, content, changed = _stamp(status)
+    return stat.S_ISREG(status.st_mode) and content < ingested.content and changed < ingested.status
 
 
 def _scrubbed(image: Ready, path: Path) -> tuple[Ready, Problem | None]:

@@ -184,16 +184,15 @@ def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:
     content = (("content_type", taxonomy.content_type_ids),)
     kinds = (("category", taxonomy.category_ids), ("subtype", taxonomy.subtype_ids))
     image = record.image_id
+    fitted = _fit_labels(record, content, image, "", problems)
     artifacts = []
     for artifact in record.artifacts:
-        fitted = _fit_labels(artifact, kinds, image, "artifact", artifact.artifact_id, problems)
-        artifacts.append(_fit_votes(fitted, image, problems))
+        known = _fit_labels(artifact, kinds, image, "artifact ", problems)
+        artifacts.append(_fit_votes(known, image, problems))
     return msgspec.structs.replace(
-        _fit_labels(record, content, image, "", "", problems),
+        fitted,
         artifacts=tuple(artifacts),
-        reviews=tuple(
-            _fit_labels(item, content, image, "review of", item.rater_id, problems) for item in record.reviews
-        ),
+        reviews=tuple(_fit_labels(item, content, image, "review of ", problems) for item in record.reviews),
         generation=_fit_generation(record.generation, image, problems),
     )
 
@@ -202,11 +201,10 @@ def _fit_labels(
     item: _Item,
     vocabularies: tuple[tuple[str, tuple[str, ...]], ...],
     image: str,
-    kind: str,
-    name: str,
+    what: str,
     problems: Problems,
 ) -> _Item:
-    """kind, name: of the region, as the report says it."""
+    """what: kind of the item, before its name in the report; `""` of the image itself."""
     strange: dict[str, str] = {}
     for field, names in vocabularies:
         value: str | None = getattr(item, field)
@@ -217,13 +215,19 @@ def _fit_labels(
             "label.unknown",
             f"{field.replace('_', ' ')} {value!r} is not in the taxonomy; kept in extra",
             image=image,
-            region=f"{kind} {name}".strip(),
+            region=f"{what}{_name(item)}" if what else "",
             severity="warning",
             fix=f"known are {', '.join(names)}",
         )
     if not strange:
         return item
     return msgspec.structs.replace(item, **dict.fromkeys(strange, None), extra={**strange, **item.extra})
+
+
+def _name(item: ImageRecord | Artifact | Review) -> str:
+    if isinstance(item, Artifact):
+        return item.artifact_id
+    return item.rater_id if isinstance(item, Review) else item.image_id
 
 
 def _fit_votes(artifact: Artifact, image: str, problems: Problems) -> Artifact:

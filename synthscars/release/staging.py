@@ -79,7 +79,7 @@ def digest(path: Path) -> str:
     # Much at a time: after each part a thread waits for its turn with the interpreter, which others keep
     # busy, and with the 256 KiB of `hashlib.file_digest` it waited longer than it hashed.
     found = hashlib.sha256()
-    memory = memoryview(bytearray(min(path.stat().st_size, _READ_BYTES) or 1))
+    memory = memoryview(bytearray(max(min(path.stat().st_size, _READ_BYTES), 2**16)))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(memory):
             found.update(memory[:count])

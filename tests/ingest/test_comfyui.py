@@ -297,6 +297,15 @@ def test_of_what_a_switch_gets_only_what_it_selects_made_the_picture(select: obj
     assert (found.model, found.prompt, found.negative_prompt) == ("xl.safetensors", "a dog", "blurry")
 
 
+def test_a_long_way_through_switches_ends_where_they_end() -> None:
+    switches = {
+        f"s{number}": node("ImpactSwitch", select=1, input1=[f"s{number + 1}", 0]) for number in range(5_000)
+    }
+    graph = PLAIN | switches | {"s5000": node("CheckpointLoaderSimple", ckpt_name="far.safetensors")}
+    graph["3"] = PLAIN["3"] | {"inputs": PLAIN["3"]["inputs"] | {"model": ["s0", 0]}}
+    assert read(graph).model == "far.safetensors"
+
+
 @pytest.mark.parametrize("select", [0, 3, -1, None, True, "x", ["9", 0], ["300", 0], [[], 0]])
 def test_a_switch_that_selects_nothing_or_itself_hides_nothing_else(select: object) -> None:
     switch = node("ImpactSwitch", select=select, input1=["300", 0], input2=["300", 0])

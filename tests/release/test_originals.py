@@ -1,5 +1,6 @@
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,9 @@ from synthscars.problems import Problems, ReleaseError
 from synthscars.release import build_release, originals
 from synthscars.release.originals import find_images, loader
 from synthscars.release.waiting import Ready, Waiting
+
+_TICK = 0.03
+"""Seconds after which any clock of a file system has gone on."""
 
 
 def test_missing_and_altered_images_are_set_aside(tmp_path: Path) -> None:
@@ -109,6 +113,7 @@ def test_without_checks_a_file_is_read_only_if_something_happened_to_it_since_it
 ) -> None:
     workspace = filled_workspace(tmp_path / "w", 4)
     records = [sample_record(seed, noise_png(seed)) for seed in range(4)]
+    time.sleep(_TICK)
     workspace.append_index(records[:3])
     paths = [workspace.find_image(record.image_id) for record in records]
     times = paths[1].stat()
@@ -140,6 +145,7 @@ def test_only_a_build_without_checks_leaves_files_unread_that_nobody_touched(
 ) -> None:
     workspace = without_figures(filled_workspace(tmp_path / "w", 8))
     records = [sample_record(seed, noise_png(seed)) for seed in range(8)]
+    time.sleep(_TICK)
     workspace.append_index(records)
     altered = workspace.find_image(records[3].image_id)
     altered.write_bytes(noise_png(3)[:-1] + b"x")
@@ -155,3 +161,41 @@ def test_only_a_build_without_checks_leaves_files_unread_that_nobody_touched(
     assert report.left_out == {"image.altered": 1}
     looked_at = {record.image_id for record in records} if check else {records[3].image_id}
     assert looked_at == {name for name in hashed if len(name) == 64}
+
+
+def test_an_index_whose_permissions_changed_is_not_taken_for_a_newer_one(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 1)
+    record = sample_record(0, noise_png(0))
+    batch = workspace.append_index([record])
+    workspace.find_image(record.image_id).write_bytes(noise_png(1))
+    time.sleep(_TICK)
+    batch.chmod(0o600)
+    images, left_out = [Ready(record=record)], dict[str, str]()
+    assert not list(find_images(images, workspace, Problems(), left_out, trusted=workspace.ingested()))
+    assert left_out == {record.image_id: "image.altered"}
+
+
+def test_a_link_to_an_older_file_is_not_trusted(tmp_path: Path) -> None:
+    workspace = filled_workspace(tmp_path / "w", 1)
+    record = sample_record(0, noise_png(0))
+    (tmp_path / "other.png").write_bytes(noise_png(1))
+    time.sleep(_TICK)
+    workspace.append_index([record])
+    path = workspace.find_image(record.image_id)
+    path.unlink()
+    path.symlink_to(tmp_path / "other.png")
+    left_out = dict[str, str]()
+    images = [Ready(record=record)]
+    assert not list(find_images(images, workspace, Problems(), left_out, trusted=workspace.ingested()))
+    assert left_out == {record.image_id: "image.altered"}
+
+
+def test_what_is_scrubbed_is_compared_with_its_hash_also_without_checks(tmp_path: Path) -> None:
+    workspace = without_figures(filled_workspace(tmp_path / "w", 8))
+    records = [sample_record(seed, noise_png(seed)) for seed in range(8)]
+    workspace.find_image(records[3].image_id).write_bytes(noise_png(100))
+    time.sleep(_TICK)
+    workspace.append_index(records)  # so its times say that it is the one that was ingested
+    report = build_release(workspace, "1.0.0", Problems(), check=False, scrub=True)
+    assert report.left_out == {"image.altered": 1}
+    assert report.scrubbed == 0

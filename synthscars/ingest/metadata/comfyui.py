@@ -72,13 +72,52 @@ def read(chunks: Mapping[str, str]) -> Generation | None:
 
 def _graph(text: str) -> _Graph:
     nodes = json_object(text) or {}
-    return {
+    graph = {
         name: _Node(node["class_type"], node["inputs"])
         for name, node in nodes.items()
         if isinstance(node, dict)
         and isinstance(node.get("class_type"), str)
         and isinstance(node.get("inputs"), dict)
     }
+    behind = _behind_switches(graph)
+    if not behind:
+        return graph
+
+    def through(value: Any) -> Any:
+        link = _linked(graph, value)
+        return value if link is None or link not in behind else [behind[link], value[1]]
+
+    return {
+        name: _Node(node.kind, {key: through(value) for key, value in node.inputs.items()})
+        for name, node in graph.items()
+    }
+
+
+def _behind_switches(graph: _Graph) -> dict[str, str]:
+    """Switches (`select` and `input1`, `input2`, …) → the node that they let through, which is none itself.
+
+    One that selects nothing, or in the end itself, is left out.
+    """
+    selected = {name: link for name, node in graph.items() if (link := _selected(graph, node)) is not None}
+    behind: dict[str, str | None] = {}
+    for name in selected:
+        here = name
+        way: dict[str, None] = {}
+        # Each switch is gone through once, however many links lead to it.
+        while here in selected and here not in behind and here not in way:
+            way[here] = None
+            here = selected[here]
+        behind |= dict.fromkeys(way, None if here in way else behind.get(here, here))
+    return {name: end for name, end in behind.items() if end is not None}
+
+
+def _selected(graph: _Graph, node: _Node) -> str | None:
+    """What a switch lets through: the node at `input2` if its `select` is 2, or a node that holds 2."""
+    number = node.inputs.get("select")
+    if (holder := _linked(graph, number)) is not None:
+        number = next((graph[holder].inputs[name] for name in _HELD if name in graph[holder].inputs), None)
+    whole = whole_of(number)
+    return None if whole is None else _linked(graph, node.inputs.get(f"input{whole}"))
 
 
 def _generation(graph: _Graph, samplers: list[_Node]) -> Generation:
@@ -112,27 +151,10 @@ def _generation(graph: _Graph, samplers: list[_Node]) -> Generation:
 
 
 def _linked(graph: _Graph, value: Any) -> str | None:
-    """The name of the node that an input is linked to; behind a switch, of the one that it selects."""
-    name = _next(graph, value)
-    for _ in range(_MOST_HOPS):
-        if name is None or (behind := _next(graph, _selected(graph, graph[name]))) is None:
-            break
-        name = behind
-    return name
-
-
-def _next(graph: _Graph, value: Any) -> str | None:
+    """The name of the node that an input is linked to."""
     if not isinstance(value, list) or len(value) != 2 or isinstance(value[0], list | dict):
         return None
     return str(value[0]) if str(value[0]) in graph else None
-
-
-def _selected(graph: _Graph, node: _Node) -> Any:
-    """The input that a switch lets through: `input2` if its `select` is 2, or a node that holds 2."""
-    number = node.inputs.get("select")
-    if (holder := _next(graph, number)) is not None:
-        number = next((graph[holder].inputs[name] for name in _HELD if name in graph[holder].inputs), None)
-    return node.inputs.get(f"input{whole_of(number)}")
 
 
 def _samplers(graph: _Graph) -> list[_Node]:
@@ -225,7 +247,7 @@ def _loras(node: _Node) -> Iterator[str]:
             continue
         number = match[1] or match[2] or ""
         beyond = bool(number) and most is not None and int(number) > most
-        if not beyond and str(node.inputs.get(f"switch_{number}")).lower() != "off":
+        if not beyond and node.inputs.get(f"switch_{number}") not in ("Off", "off"):
             yield _file(value)
 
 
