@@ -42,8 +42,8 @@ _rare = _Rare()
 def rare_collections() -> Iterator[None]:
     """Have Python look for reference cycles less often, in all threads.
 
-    Records are trees of many small objects without cycles, and with Python's own thresholds a tenth of the
-    time of reading them goes into looking.
+    Records are trees of many small objects without cycles, and with Python's own thresholds nearly a tenth of
+    the time of a build goes into looking through them.
     """
     with _rare.lock:
         if not _rare.users:

@@ -187,12 +187,15 @@ def fit_columns(record: ImageRecord, problems: Problems) -> ImageRecord:
     fitted = _fit_labels(record, content, image, "", problems)
     artifacts = []
     for artifact in record.artifacts:
-        known = _fit_labels(artifact, kinds, image, "artifact ", problems)
+        known = _fit_labels(artifact, kinds, image, f"artifact {artifact.artifact_id}", problems)
         artifacts.append(_fit_votes(known, image, problems))
     return msgspec.structs.replace(
         fitted,
         artifacts=tuple(artifacts),
-        reviews=tuple(_fit_labels(item, content, image, "review of ", problems) for item in record.reviews),
+        reviews=tuple(
+            _fit_labels(item, content, image, f"review of {item.rater_id}", problems)
+            for item in record.reviews
+        ),
         generation=_fit_generation(record.generation, image, problems),
     )
 
@@ -201,10 +204,9 @@ def _fit_labels(
     item: _Item,
     vocabularies: tuple[tuple[str, tuple[str, ...]], ...],
     image: str,
-    what: str,
+    region: str,
     problems: Problems,
 ) -> _Item:
-    """what: kind of the item, before its name in the report; `""` of the image itself."""
     strange: dict[str, str] = {}
     for field, names in vocabularies:
         value: str | None = getattr(item, field)
@@ -215,19 +217,13 @@ def _fit_labels(
             "label.unknown",
             f"{field.replace('_', ' ')} {value!r} is not in the taxonomy; kept in extra",
             image=image,
-            region=f"{what}{_name(item)}" if what else "",
+            region=region,
             severity="warning",
             fix=f"known are {', '.join(names)}",
         )
     if not strange:
         return item
     return msgspec.structs.replace(item, **dict.fromkeys(strange, None), extra={**strange, **item.extra})
-
-
-def _name(item: ImageRecord | Artifact | Review) -> str:
-    if isinstance(item, Artifact):
-        return item.artifact_id
-    return item.rater_id if isinstance(item, Review) else item.image_id
 
 
 def _fit_votes(artifact: Artifact, image: str, problems: Problems) -> Artifact:
