@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -176,9 +177,31 @@ def _near(ring: Sequence[float], width: int, height: int) -> list[float]:
     return [value for point in points for value in point]
 
 
+def to_rles(
+    regions: Sequence[Sequence[Sequence[float] | npt.NDArray[np.float64]]], width: int, height: int
+) -> list[Rle]:
+    """`to_rle` of many regions on images of one size: the same, in half the time."""
+    rings = [np.asarray(ring, dtype=np.float64) for region in regions for ring in region]
+    points = np.concatenate(rings) if rings else np.zeros(0)
+    size = max(width, height)
+    if len(points) and not (points.min() >= -size and points.max() <= 2 * size):
+        rings = [np.asarray(_near(ring.tolist(), width, height)) for ring in rings]
+    solid = [ring for ring in rings if len(ring) >= 6]
+    found = iter(coco.frPyObjects(solid, height, width) if solid else ())
+    nothing = to_rle((), width, height)
+    every = iter([next(found) if len(ring) >= 6 else nothing for ring in rings])
+    parts = (list(islice(every, len(region))) for region in regions)
+    return [part[0] if len(part) == 1 else coco.merge(part) if part else nothing for part in parts]
+
+
 def to_mask(rings: Rings, width: int, height: int) -> npt.NDArray[np.bool_]:
     """Boolean mask of shape (height, width) of the union of the rings."""
     return coco.decode(to_rle(rings, width, height)).astype(np.bool_)  # type: ignore[no-any-return]
+
+
+def count_masks(rles: Sequence[Rle]) -> npt.NDArray[np.int64]:
+    """How many of these masks, which are of one size, have each pixel; shape (height, width)."""
+    return coco.decode(list(rles)).sum(axis=2, dtype=np.int64)  # type: ignore[no-any-return]
 
 
 def rle_area(rle: Rle) -> int:

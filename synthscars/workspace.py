@@ -128,7 +128,10 @@ class Workspace:
         """
         if not re.fullmatch(r"\.[a-z]+", suffix):
             raise FormatError(f"not an image id: {image_id[:80]!r} with the suffix {suffix[:20]!r}")
-        return self.images_dir / _checked_id(image_id)[:2] / f"{image_id}{suffix}"
+        return Path(self._image_stem(image_id) + suffix)
+
+    def _image_stem(self, image_id: str) -> str:
+        return f"{self.images_dir}/{_checked_id(image_id)[:2]}/{image_id}"
 
     def find_image(self, image_id: str) -> Path | None:
         """The file with the original bytes of an image, `None` if it is not in the workspace."""
@@ -136,7 +139,7 @@ class Workspace:
 
         # Not a glob: it would read a folder with a 256th of all images for each image. Nor a `Path` for each
         # suffix: asked for every image, they take as long as reading it.
-        stem = f"{self.images_dir}/{_checked_id(image_id)[:2]}/{image_id}"
+        stem = self._image_stem(image_id)
         exists = os.path.isfile
         found = next((stem + suffix for suffix in SUFFIXES.values() if exists(stem + suffix)), None)
         return None if found is None else Path(found)

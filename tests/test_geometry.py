@@ -25,6 +25,7 @@ from synthscars.geometry import (
     simplify,
     to_mask,
     to_rle,
+    to_rles,
 )
 from synthscars.records import Ring
 
@@ -236,6 +237,17 @@ def test_what_lies_far_outside_is_cut_off_before_it_takes_memory(far: float) -> 
 def test_a_ring_of_fewer_than_three_points_covers_nothing() -> None:
     assert rle_area(to_rle([(1.0, 1.0, 5.0, 5.0), (1.0, 1.0), ()], 40, 30)) == 0
     assert to_rle([(1.0, 1.0, 5.0, 5.0), SQUARE], 40, 30) == to_rle([SQUARE], 40, 30)
+
+
+far_away = st.tuples(rings(WIDTH, HEIGHT), st.sampled_from([1.0, 1e4, 1e12])).map(
+    lambda given: tuple(value * given[1] for value in given[0])
+)
+short = st.lists(st.floats(0, 40), max_size=2).map(lambda values: (*values, *values))
+
+
+@given(st.lists(st.lists(rings(WIDTH, HEIGHT) | far_away | short, max_size=3), max_size=5))
+def test_many_regions_give_the_masks_that_each_gives_alone(regions: list[list[Ring]]) -> None:
+    assert to_rles(regions, WIDTH, HEIGHT) == [to_rle(some, WIDTH, HEIGHT) for some in regions]
 
 
 def test_regions_come_from_top_to_bottom_and_those_that_touch_at_a_corner_are_apart() -> None:

@@ -24,7 +24,7 @@ from synthscars.release.shards import Load, Shard, new_key, write_shard
 from synthscars.release.totals import Totals
 from synthscars.release.waiting import Ready, Waiting
 
-MOST_FILES_AT_ONCE = 4
+MOST_FILES_AT_ONCE = 6
 """Files that are written at the same time, whatever the number of workers: each has row groups in memory."""
 
 _TOGETHER = 100
@@ -130,8 +130,8 @@ def file_images(
     kept = _kept(folder, files)
     earlier = {shard.key: shard for shard in before.manifest.files if shard.key} if before else {}
     count = workers or default_workers()
-    # One more than there are workers: while one file is hashed or waits for the disk, others go on.
-    at_once = max(1, min(count + (count > 1), MOST_FILES_AT_ONCE, len(files)))
+    # More than there are workers: while one file waits for the disk or the interpreter, others go on.
+    at_once = max(1, min(2 * count + 1 if count > 1 else 1, MOST_FILES_AT_ONCE, len(files)))
 
     def keyed() -> Iterator[_Keyed]:
         for planned in files:

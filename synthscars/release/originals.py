@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def find_images(
         return unaltered(image, path, stamp)
 
     def unaltered(image: Ready, path: Path, stamp: Stamp) -> tuple[Ready, Problem | None]:
-        image = msgspec.structs.replace(image, bytes=stamp[0], stamp=stamp)
+        image = msgspec.structs.replace(image, bytes=stamp[0], stamp=stamp, suffix=path.suffix)
         return (image, None) if scrubbed is None else _scrubbed(image, path)
 
     def look_at(batch: list[Ready]) -> list[tuple[Ready, Problem | None, str]]:
@@ -157,14 +158,16 @@ def loader(workspace: Workspace, scrubbed: Mapping[str, str]) -> Load:
 
     def load(image: Ready, content: memoryview) -> None:
         image_id = image.record.image_id
-        path = workspace.find_image(scrubbed.get(image_id, image_id))
-        if path is not None and image_id in scrubbed:
-            data = scrub_image(path.read_bytes()).data
-            if len(data) == len(content):
-                content[:] = data
-            stamp: Stamp | None = (len(data), 0, 0)
-        else:
-            stamp = _read(path, content) if path else None
+        path = workspace.image_path(scrubbed.get(image_id, image_id), image.suffix)
+        stamp: Stamp | None = None
+        with suppress(FileNotFoundError):
+            if image_id in scrubbed:
+                data = scrub_image(path.read_bytes()).data
+                if len(data) == len(content):
+                    content[:] = data
+                stamp = len(data), 0, 0
+            else:
+                stamp = _read(path, content)
         # The hash was taken a moment ago; again only if anything happened to the file since.
         if stamp is None or (stamp != image.stamp and sha256(content) != image_id):
             raise ReleaseError(

@@ -73,7 +73,8 @@ def new_key() -> hashlib._Hash:
 def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int | None = None) -> int:
     """Write a file with these images, in this order; returns `arrow_bytes` of `Shard`.
 
-    In memory are as many row groups as there are workers, and two more.
+    workers: threads that read images, beside this one; with 1 this one reads them as well. In memory are as
+    many row groups as there are workers, and two more.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -93,6 +94,8 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
         columns |= dict(zip(small_table.column_names, small_table.columns, strict=True))
         return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), memory
 
+    groups = _row_groups(images)
+    tables = map(table, groups) if workers == 1 else map_ordered(table, groups, workers=workers, ahead=1)
     arrow_bytes = 0
     with (
         atomic_file(path) as file,
@@ -107,7 +110,7 @@ def write_shard(path: Path, images: Iterable[Ready], load: Load, *, workers: int
             **_PAGES,
         ) as writer,
     ):
-        for rows, memory in map_ordered(table, _row_groups(images), workers=workers, ahead=1):
+        for rows, memory in tables:
             writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
             arrow_bytes += rows.nbytes
             spare.append(memory)

@@ -12,17 +12,16 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import cache
-from itertools import cycle, zip_longest
-from operator import mul
+from itertools import zip_longest
 from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from synthscars import geometry
-from synthscars.records import Artifact, ImageRecord, source_name
+from synthscars.records import Artifact, ImageRecord, Ring, source_name
 from synthscars.release.agreement import Agreement
-from synthscars.release.measures import Measures, measures
+from synthscars.release.measures import Measures, coverage, measures
 from synthscars.simulate.metadata import VERSION as SIMULATED
 from synthscars.taxonomy import load_taxonomy
 
@@ -45,6 +44,9 @@ _MOST_KEYS = 10_000
 wrong."""
 _LONGEST_NAME = 200
 _EXACT = 1000
+_TOGETHER = 100
+_TOGETHER_NUMBERS = 2**17
+"""Images whose regions are rasterized at the same time, and numbers of their outlines."""
 _STEP = math.log1p(0.01)
 
 Key = TypeVar("Key", bound=Hashable)
@@ -124,13 +126,20 @@ class Spread:
 class Regions:
     """How large the artifacts are and where they lie.
 
-    share: area of a region / area of its image, by category, `unknown` last. heat: images with an artifact in
-    each part of the picture, shape (HEAT_CELLS, HEAT_CELLS), top row first.
+    share: area of a region / area of its image, by category, `unknown` last.
     """
 
     def __init__(self) -> None:
         self.share: dict[str, Spread] = {name: Spread() for name in (*load_taxonomy().category_ids, UNKNOWN)}
-        self.heat = np.zeros((HEAT_CELLS, HEAT_CELLS), dtype=np.int64)
+        self._heat = np.zeros((HEAT_CELLS, HEAT_CELLS), dtype=np.int64)
+        self._waiting: list[tuple[list[Ring], tuple[int, int]]] = []
+        self._numbers = 0
+
+    @property
+    def heat(self) -> npt.NDArray[np.int64]:
+        """Images with an artifact in each part of the picture, (HEAT_CELLS, HEAT_CELLS), top row first."""
+        self._draw()
+        return self._heat
 
     def add(self, record: ImageRecord, measured: Measures) -> None:
         """Take in the artifacts of an image. measured: at least their areas."""
@@ -140,11 +149,16 @@ class Regions:
             category = artifact.category if artifact.category in self.share else UNKNOWN
             _, size = measured[artifact.polygons]
             self.share[str(category)].add(size / (record.width * record.height))
-        scale = HEAT_CELLS / record.width, HEAT_CELLS / record.height
-        rings = [
-            list(map(mul, ring, cycle(scale))) for artifact in record.artifacts for ring in artifact.polygons
-        ]
-        self.heat += geometry.to_mask(rings, HEAT_CELLS, HEAT_CELLS)
+        rings = [ring for artifact in record.artifacts for ring in artifact.polygons]
+        self._waiting.append((rings, (record.width, record.height)))
+        self._numbers += sum(map(len, rings))
+        if len(self._waiting) == _TOGETHER or self._numbers > _TOGETHER_NUMBERS:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._waiting:
+            self._heat += coverage(self._waiting, HEAT_CELLS)
+            self._waiting, self._numbers = [], 0
 
 
 class Totals:

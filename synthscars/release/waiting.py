@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 from array import array
 from collections.abc import Iterator
@@ -29,15 +30,17 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """An image that can be released.
 
     drawn: every rater's regions before merging, `None` if they are not known. bytes: size of the image file.
-    stamp: of that file when it was looked at, `None` if it is not one. labelled: false for a real photograph
-    that nobody annotated, which is in the config `detection` only. measured: boxes and areas of its regions,
-    and maybe of others; `None`: nobody measured them.
+    stamp: of that file when it was looked at, `None` if it is not one. suffix: of its name in the workspace;
+    empty if it is not there. labelled: false for a real photograph that nobody annotated, which is in the
+    config `detection` only. measured: boxes and areas of its regions, and maybe of others; `None`: nobody
+    measured them.
     """
 
     record: ImageRecord
     drawn: tuple[Artifact, ...] | None = None
     bytes: int = 0
     stamp: Stamp | None = None
+    suffix: str = ""
     labelled: bool = True
     measured: Measures | None = None
 
@@ -82,9 +85,15 @@ class _OutlineContent(msgspec.Struct, frozen=True):
 MOST_BYTES = 2**31 - 1
 """Bytes of an image file; Arrow counts those of a column of a row group in 32 bits."""
 
-_encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(_Content)
-_outline_decoder = msgspec.json.Decoder(_OutlineContent)
+# MessagePack: most of a record are coordinates, and to write and read them as text takes twice as long.
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(_Content)
+_outline_decoder = msgspec.msgpack.Decoder(_OutlineContent)
+# It has no whole numbers of more than 64 bits, as metadata may have them: then it is JSON, which begins with
+# a brace, and MessagePack of a struct never does.
+_big_encoder = msgspec.json.Encoder(order="deterministic")
+_big_decoder = msgspec.json.Decoder(_Content)
+_big_outline_decoder = msgspec.json.Decoder(_OutlineContent)
 _NO_STAMP = (-1, -1, -1)
 
 
@@ -115,6 +124,7 @@ class Waiting:
         self._places: dict[str, int] = {}
         self._offsets, self._sizes = array("Q"), array("Q")
         self._stamps = array("q")
+        self._suffixes: list[str] = []
         self._labelled = bytearray()
 
     def __enter__(self) -> Waiting:
@@ -150,7 +160,7 @@ class Waiting:
                 fix="save it in a smaller file and ingest that instead",
             )
         try:
-            content = _encoder.encode(_content(image.record, image.drawn))
+            content = _encode(_content(image.record, image.drawn))
         except (UnicodeEncodeError, TypeError, RecursionError) as error:
             return Problem(
                 code="record.unwritable",
@@ -165,6 +175,8 @@ class Waiting:
         self._end += len(content)
         self._sizes.append(image.bytes)
         self._stamps.extend(image.stamp or _NO_STAMP)
+        # There are a handful of them, each of which need be there once.
+        self._suffixes.append(sys.intern(image.suffix))
         self._labelled.append(image.labelled)
         return None
 
@@ -197,11 +209,13 @@ class Waiting:
 
     def record(self, image_id: str) -> ImageRecord:
         """The record as it was added."""
-        return _decoder.decode(self.content(image_id)).record
+        return _decode(self.content(image_id)).record
 
     def outline(self, image_id: str) -> Outline:
         """Of the record as it was added."""
-        return _outline_decoder.decode(self.content(image_id)).record
+        content = self.content(image_id)
+        decoder = _big_outline_decoder if content.startswith(b"{") else _outline_decoder
+        return decoder.decode(content).record
 
     def get(self, image_id: str, *, group: str, split: str, content: bytes = b"") -> Ready:
         """The image, with the group and the split that it has in the release.
@@ -209,15 +223,27 @@ class Waiting:
         content: what `content` gives, if it is at hand.
         """
         place = self._places[image_id]
-        found = _decoder.decode(content or self.content(image_id))
+        found = _decode(content or self.content(image_id))
         first, second, third = self._stamps[3 * place : 3 * place + 3]
         return Ready(
             record=msgspec.structs.replace(found.record, group_id=group, split=split),
             drawn=_drawn(found),
             bytes=self._sizes[place],
             stamp=None if first < 0 else (first, second, third),
+            suffix=self._suffixes[place],
             labelled=bool(self._labelled[place]),
         )
+
+
+def _encode(content: _Content) -> bytes:
+    try:
+        return _encoder.encode(content)
+    except OverflowError:
+        return _big_encoder.encode(content)
+
+
+def _decode(content: bytes) -> _Content:
+    return (_big_decoder if content.startswith(b"{") else _decoder).decode(content)
 
 
 def _content(record: ImageRecord, drawn: tuple[Artifact, ...] | None) -> _Content:

@@ -100,6 +100,16 @@ def test_the_map_of_places_is_that_of_the_masks() -> None:
     assert (totals.regions.heat[:, half:] == 0).all()
 
 
+def test_the_map_of_places_has_every_image_whenever_it_is_looked_at() -> None:
+    square = Artifact(artifact_id="a", polygons=((0.0, 0.0, 8.0, 0.0, 8.0, 8.0, 0.0, 8.0),))
+    record = ImageRecord(image_id="a", file_name="x", width=8, height=8, split="train", artifacts=(square,))
+    totals = Totals()
+    for count in range(1, 251):
+        totals.add(record)
+        if count in (3, 100, 201, 250):
+            assert (totals.regions.heat == count).all()
+
+
 def test_quantiles_of_any_numbers_are_exact_to_half_a_percent() -> None:
     values = np.random.default_rng(0).lognormal(3, 4, 5000)
     spread = Spread()

@@ -38,6 +38,16 @@ def test_a_record_comes_back_as_it_was_added(record: ImageRecord) -> None:
         assert not placed.labelled
 
 
+@given(records(), st.integers(2**64, 2**80) | st.integers(-(2**80), -(2**63) - 1))
+def test_numbers_of_more_than_64_bits_come_back(record: ImageRecord, number: int) -> None:
+    record = changed(record, extra={"number": number, **record.extra})
+    with Waiting(Path(tempfile.gettempdir())) as waiting:
+        waiting.add(Ready(record=record, drawn=record.artifacts))
+        assert waiting.record(record.image_id) == record
+        assert waiting.get(record.image_id, group="g", split="test").drawn == record.artifacts
+        assert strata_of(waiting.outline(record.image_id)) == strata_of(record)
+
+
 def test_equal_images_have_equal_content_however_their_fields_are_ordered(tmp_path: Path) -> None:
     with Waiting(tmp_path) as waiting:
         waiting.add(ready(1, extra={"a": 1, "b": {"x": 1, "y": 2}}))
@@ -165,7 +175,7 @@ def test_an_outline_that_stands_is_kept_once(tmp_path: Path) -> None:
     with Waiting(tmp_path) as waiting:
         waiting.add(Ready(record=record, drawn=record.artifacts))
         content = waiting.content(record.image_id)
-        assert content.count(b'"polygons"') == len(record.artifacts) == 3
+        assert content.count(b"polygons") == len(record.artifacts) == 3
         assert waiting.add(Ready(record=record, drawn=())) is None
         assert waiting.get(record.image_id, group="", split="").drawn == ()
 
