@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
-_COLLECT_AFTER = 50_000
+_COLLECT_AFTER = 500_000
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

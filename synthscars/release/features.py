@@ -162,14 +162,15 @@ def to_row(
     """The row of a record; `image_bytes` are embedded as they are.
 
     drawn: every rater's regions before merging, `None` if they are not known. Box and area are derived from
-    the polygons, which must be usable (see `geometry.ring_faults`). measured: those of all regions of the
-    record, if they are known. Raises `FormatError` naming the image if a label is not in the vocabulary or a
-    number does not fit its column.
+    the polygons, which must be usable (see `geometry.ring_faults`). measured: those of the record's artifacts
+    and then of the drawn ones, if they are known. Raises `FormatError` naming the image if a label is not in
+    the vocabulary or a number does not fit its column.
     """
     where = f"image {record.image_id}"
     labels = load_taxonomy()
     if measured is None:
-        measured = measures(artifact.polygons for artifact in (*record.artifacts, *(drawn or ())))
+        measured = measures((*record.artifacts, *(drawn or ())))
+    merged = len(record.artifacts)
     return {
         "image": {"bytes": image_bytes, "path": record.file_name},
         "image_id": record.image_id,
@@ -180,12 +181,10 @@ def to_row(
         "content_type": _label(record.content_type, labels.content_type_ids, "content type", where),
         "status": _label(record.status, STATUSES, "status", where),
         "caption": record.caption,
-        "artifacts": [_artifact_row(artifact, where, measured) for artifact in record.artifacts],
+        "artifacts": _artifact_rows(record.artifacts, measured[:merged], where),
         "rater_list": list(record.raters),
         "reviews": [_review_row(review, where) for review in record.reviews],
-        "rater_artifacts": None
-        if drawn is None
-        else [_artifact_row(artifact, where, measured) for artifact in drawn],
+        "rater_artifacts": None if drawn is None else _artifact_rows(drawn, measured[merged:], where),
         "generation": None if record.generation is None else _generation_row(record.generation, where),
         "group_id": record.group_id,
         "source": record.source,
@@ -194,10 +193,14 @@ def to_row(
     }
 
 
-def _artifact_row(artifact: Artifact, image: str, measured: Measures) -> Row:
+def _artifact_rows(artifacts: Sequence[Artifact], measured: Measures, image: str) -> list[Row]:
+    both = zip(artifacts, measured, strict=True)
+    return [_artifact_row(artifact, box, size, image) for artifact, (box, size) in both]
+
+
+def _artifact_row(artifact: Artifact, box: list[float], size: float, image: str) -> Row:
     where = f"{image}, artifact {artifact.artifact_id}"
     labels = load_taxonomy()
-    box, size = measured[artifact.polygons]
     return {
         "artifact_id": artifact.artifact_id,
         "category": _label(artifact.category, labels.category_ids, "category", where),

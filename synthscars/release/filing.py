@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,10 +76,10 @@ class Images(NamedTuple):
 
 
 def _measured(images: Sequence[tuple[Ready, bytes]]) -> Iterator[tuple[Ready, bytes]]:
-    drawn = (each for image, _ in images for each in (*image.record.artifacts, *(image.drawn or ())))
-    found = measures(artifact.polygons for artifact in drawn)
-    for image, content in images:
-        yield msgspec.structs.replace(image, measured=found), content
+    regions = [(*image.record.artifacts, *(image.drawn or ())) for image, _ in images]
+    found = iter(measures(list(chain.from_iterable(regions))))
+    for (image, content), some in zip(images, regions, strict=True):
+        yield msgspec.structs.replace(image, measured=list(islice(found, len(some)))), content
 
 
 class Filed(NamedTuple):

@@ -10,23 +10,25 @@ import numpy.typing as npt
 import shapely
 
 from synthscars import geometry
-from synthscars.records import Ring
+from synthscars.records import Artifact
 
 Box = tuple[float, float, float, float]
 
 _Points = npt.NDArray[np.float64]
 
-Measures = dict[tuple[Ring, ...], tuple[list[float], float]]
-"""Rings of a region → its bounding box and area."""
+Measures = Sequence[tuple[list[float], float]]
+"""Bounding box and area of each of some regions."""
 
 
-def measures(regions: Iterable[tuple[Ring, ...]]) -> Measures:
-    """Boxes and areas of regions, which must be usable; each is measured once, however often it comes."""
-    # What stands was drawn by somebody, so most outlines are there twice.
-    found = list(dict.fromkeys(regions))
-    points = _points(found)
-    measured = zip(found, boxes(found, points), areas(found, points), strict=True)
-    return {rings: (list(box), size) for rings, box, size in measured}
+def measures(artifacts: Sequence[Artifact]) -> list[tuple[list[float], float]]:
+    """Box and area of the region of each, which must be usable."""
+    # What stands was drawn by somebody, so most outlines are there twice, as the same object. Not looked up
+    # by what they are: to hash all numbers of each takes longer than some of the measuring.
+    different = list({id(artifact.polygons): artifact.polygons for artifact in artifacts}.values())
+    points = _points(different)
+    measured = zip(different, boxes(different, points), areas(different, points), strict=True)
+    found = {id(rings): (list(box), size) for rings, box, size in measured}
+    return [found[id(artifact.polygons)] for artifact in artifacts]
 
 
 def boxes(regions: Sequence[geometry.Rings], points: _Points | None = None) -> list[Box]:

@@ -142,12 +142,11 @@ class Regions:
         return self._heat
 
     def add(self, record: ImageRecord, measured: Measures) -> None:
-        """Take in the artifacts of an image. measured: at least their areas."""
+        """Take in the artifacts of an image. measured: them, and maybe more."""
         if not record.artifacts or record.width <= 0 or record.height <= 0:
             return
-        for artifact in record.artifacts:
+        for artifact, (_, size) in zip(record.artifacts, measured, strict=False):
             category = artifact.category if artifact.category in self.share else UNKNOWN
-            _, size = measured[artifact.polygons]
             self.share[str(category)].add(size / (record.width * record.height))
         rings = [ring for artifact in record.artifacts for ring in artifact.polygons]
         self._waiting.append((rings, (record.width, record.height)))
@@ -200,11 +199,11 @@ class Totals:
     ) -> None:
         """Take in a released image with its merged artifacts, its split and its group.
 
-        drawn: every rater's regions before they were merged; None if they are not known. measured: areas of
-        the merged ones, if they are known.
+        drawn: every rater's regions before they were merged; None if they are not known. measured: the merged
+        ones, and maybe more; if anybody measured them.
         """
         if measured is None:
-            measured = measures(artifact.polygons for artifact in record.artifacts)
+            measured = measures(record.artifacts)
         split = record.split
         self.images[split] += 1
         self.artifacts[split] += len(record.artifacts)

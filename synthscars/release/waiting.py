@@ -32,8 +32,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     drawn: every rater's regions before merging, `None` if they are not known. bytes: size of the image file.
     stamp: of that file when it was looked at, `None` if it is not one. suffix: of its name in the workspace;
     empty if it is not there. labelled: false for a real photograph that nobody annotated, which is in the
-    config `detection` only. measured: boxes and areas of its regions, and maybe of others; `None`: nobody
-    measured them.
+    config `detection` only. measured: boxes and areas of the record's artifacts and then of the drawn
+    ones; `None`: nobody measured them.
     """
 
     record: ImageRecord
