@@ -17,6 +17,7 @@ import shapely
 from pycocotools import mask as coco
 from shapely.geometry import GeometryCollection, MultiPolygon, Polygon, box
 
+from synthscars.problems import FormatError
 from synthscars.records import Ring
 
 Rings = Sequence[Sequence[float]]
@@ -84,6 +85,9 @@ def ring_faults(ring: Sequence[float], width: int, height: int) -> Iterator[tupl
         yield "polygon.outside", f"reaches {overshoot:.3g} pixels beyond {edge}"
 
 
+_MOST_PIXELS = 2**32 - 1
+"""pycocotools counts them in 32 bits; with more it is wrong, crashes or never ends."""
+
 _MANY = 8
 """Rings from which on it is faster to look at them together."""
 
@@ -145,7 +149,15 @@ UNUSABLE = frozenset({"polygon.odd", "polygon.not_finite", "polygon.few_points",
 
 
 def to_rle(rings: Rings, width: int, height: int) -> Rle:
-    """Rasterize the union of the rings with pycocotools. A ring of fewer than 3 points covers nothing."""
+    """Rasterize the union of the rings with pycocotools. A ring of fewer than 3 points covers nothing.
+
+    Raises `FormatError` if the image has 2^32 pixels or more, which no image has but a record may say.
+    """
+    if width * height > _MOST_PIXELS:
+        raise FormatError(
+            f"an image is said to have {width} x {height} pixels, which no image has",
+            fix="mend the size in its record",
+        )
     near = [ring for ring in (_near(ring, width, height) for ring in rings) if len(ring) >= 6]
     if not near:
         nothing = {"size": [height, width], "counts": [height * width]}
@@ -186,9 +198,9 @@ def to_rles(
     size = max(width, height)
     if len(points) and not (points.min() >= -size and points.max() <= 2 * size):
         rings = [np.asarray(_near(ring.tolist(), width, height)) for ring in rings]
+    nothing = to_rle((), width, height)
     solid = [ring for ring in rings if len(ring) >= 6]
     found = iter(coco.frPyObjects(solid, height, width) if solid else ())
-    nothing = to_rle((), width, height)
     every = iter([next(found) if len(ring) >= 6 else nothing for ring in rings])
     parts = (list(islice(every, len(region))) for region in regions)
     return [part[0] if len(part) == 1 else coco.merge(part) if part else nothing for part in parts]

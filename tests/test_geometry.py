@@ -27,6 +27,7 @@ from synthscars.geometry import (
     to_rle,
     to_rles,
 )
+from synthscars.problems import FormatError
 from synthscars.records import Ring
 
 WIDTH, HEIGHT = 60, 50
@@ -237,6 +238,15 @@ def test_what_lies_far_outside_is_cut_off_before_it_takes_memory(far: float) -> 
 def test_a_ring_of_fewer_than_three_points_covers_nothing() -> None:
     assert rle_area(to_rle([(1.0, 1.0, 5.0, 5.0), (1.0, 1.0), ()], 40, 30)) == 0
     assert to_rle([(1.0, 1.0, 5.0, 5.0), SQUARE], 40, 30) == to_rle([SQUARE], 40, 30)
+
+
+@pytest.mark.parametrize("size", [(10_000_000, 640), (2**16, 2**16), (1, 2**32)])
+def test_a_size_that_no_image_has_is_refused(size: tuple[int, int]) -> None:
+    # pycocotools counts pixels in 32 bits: it would crash, never end, or be wrong.
+    for rasterize in (to_rle, lambda rings, *size: to_rles([rings], *size)):
+        for some in ([], [SQUARE], [SQUARE, SQUARE]):
+            with pytest.raises(FormatError, match="which no image has"):
+                rasterize(some, *size)
 
 
 far_away = st.tuples(rings(WIDTH, HEIGHT), st.sampled_from([1.0, 1e4, 1e12])).map(

@@ -140,7 +140,7 @@ def build(
             )
         console().print(
             f"next: look at README.md there (`synthscars release card {report.version} --html card.html`), "
-            f"then `synthscars release publish {report.version} TARGET`"
+            f"then `synthscars verify {report.version}`, which publishing asks for"
         )
     finish(problems)
 

@@ -73,6 +73,7 @@ def build_release(
     settings = workspace.settings.release
     scrub = settings.scrub if scrub is None else scrub
     with workspace.lock(), rare_collections(), Waiting(workspace.root) as waiting:
+        earlier = _earlier(workspace, version)
         set_aside: dict[str, str] = {}
         left_out: Counter[str] = Counter()
         advance = stages("looking at images", None)
@@ -104,7 +105,6 @@ def build_release(
                 if problems.failed
                 else "annotate images and pull them",
             )
-        earlier = _earlier(workspace, version)
         newest = next(reversed(earlier), None)
         before = Before(workspace.release_dir(newest), earlier[newest]) if newest else None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from synthscars.release.waiting import Ready, Stamp
 from synthscars.workspace import Times, Workspace
 
 _FIX = "ingest the original file again"
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 _BATCH = 16
 """Images that a thread looks at in one go: for each, waking it up would take as long as opening the file."""
 
@@ -160,7 +161,7 @@ def loader(workspace: Workspace, scrubbed: Mapping[str, str]) -> Load:
         image_id = image.record.image_id
         path = workspace.image_path(scrubbed.get(image_id, image_id), image.suffix)
         stamp: Stamp | None = None
-        with suppress(FileNotFoundError):
+        try:
             if image_id in scrubbed:
                 data = scrub_image(path.read_bytes()).data
                 if len(data) == len(content):
@@ -168,6 +169,9 @@ def loader(workspace: Workspace, scrubbed: Mapping[str, str]) -> Load:
                 stamp = len(data), 0, 0
             else:
                 stamp = _read(path, content)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
         # The hash was taken a moment ago; again only if anything happened to the file since.
         if stamp is None or (stamp != image.stamp and sha256(content) != image_id):
             raise ReleaseError(

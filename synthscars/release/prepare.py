@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from synthscars import caption, geometry
+from synthscars.images import MAX_PIXELS
 from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, Generation, ImageRecord, Review, Ring
 from synthscars.release.features import MAX_INT, MAX_SEED, MAX_SIDE
@@ -46,7 +47,7 @@ def usable(
             )
             continue
         seen.add(record.image_id)
-        if max(record.width, record.height) > MAX_SIDE:
+        if max(record.width, record.height) > MAX_SIDE or record.width * record.height > MAX_PIXELS:
             problems.add(
                 "image.too_large",
                 f"its record says {record.width} x {record.height} pixels, which no image has",

@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from synthscars.consensus import adjudicate
@@ -51,6 +52,13 @@ def test_a_region_drawn_by_most_raters_stands_with_the_outline_that_agrees_best(
     assert merged.status == "annotated"
     assert merged.caption.endswith("artifacts. b's phrase:b's reason.")
     assert codes == []
+
+
+def test_a_size_that_no_image_has_is_reported_and_nothing_is_merged():
+    made = record(square("a", 10, 10), square("b", 12, 10))
+    for width, height in ((10_000_000, 640), (2**16, 2**16), (2**40, 2**40)):
+        impossible = msgspec.structs.replace(made, width=width, height=height)
+        assert merge(impossible) == (impossible, ["image.too_large"])
 
 
 def test_a_region_that_only_one_of_three_drew_is_reported_and_left_out():

@@ -70,6 +70,27 @@ def test_an_image_is_hashed_again_only_if_something_happened_to_its_file(
         load(second)
 
 
+@pytest.mark.parametrize("what", ["nothing", "a folder", "a link to itself", "no folder above"])
+@pytest.mark.parametrize("scrub", [False, True])
+def test_an_image_that_is_no_file_any_more_changed_meanwhile(tmp_path: Path, what: str, scrub: bool) -> None:
+    workspace = filled_workspace(tmp_path / "w", 1)
+    (image,) = find_images([Ready(record=sample_record(0, noise_png(0)))], workspace, Problems(), {})
+    image_id = image.record.image_id
+    path = workspace.find_image(image_id)
+    assert path
+    path.unlink()
+    if what == "a folder":
+        path.mkdir()
+    elif what == "a link to itself":
+        path.symlink_to(path.name)
+    elif what == "no folder above":
+        path.parent.rmdir()
+        path.parent.write_bytes(b"")
+    load = loader(workspace, {image_id: image_id} if scrub else {})
+    with pytest.raises(ReleaseError, match="changed while"):
+        load(image, memoryview(bytearray(image.bytes)))
+
+
 def test_an_image_that_changes_while_it_is_being_read_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,9 +146,10 @@ def test_votes_beyond_their_column_are_kept_in_extra_and_an_impossible_size_is_s
     assert [(problem.code, problem.severity) for problem in problems] == [
         ("artifact.out_of_range", "warning")
     ]
-    left_out: dict[str, str] = {}
-    assert list(usable([changed(before, height=2**31)], problems, left_out)) == []
-    assert left_out == {before.image_id: "image.too_large"}
+    for width, height in ((64, 2**31), (2**31, 64), (10_000_000, 640), (2**16, 2**16)):
+        left_out: dict[str, str] = {}
+        assert list(usable([changed(before, width=width, height=height)], problems, left_out)) == []
+        assert left_out == {before.image_id: "image.too_large"}
 
 
 def test_a_polygon_that_is_nowhere_on_the_image_is_set_aside() -> None:
