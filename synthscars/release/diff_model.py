@@ -135,7 +135,10 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class ReleaseDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that differs between two releases; lists are sorted by image id."""
+    """Everything that differs between two releases; lists are sorted by image id.
+
+    unread: files of either that could not be read, whose rows count as not there.
+    """
 
     before: ReleaseSide
     after: ReleaseSide
@@ -148,6 +151,7 @@ class ReleaseDiff(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[ClassesChange, ...]
     deprecated: tuple[Announced, ...]
     counts: tuple[Count, ...]
+    unread: int = 0
 
     @property
     def empty(self) -> bool:

@@ -30,7 +30,7 @@ def to_markdown(diff: ReleaseDiff) -> str:
     The same two releases give the same text. Whatever comes from the data is escaped.
     """
     title = f"# Changes from {markdown_line(diff.before.name)} to {markdown_line(diff.after.name)}"
-    if diff.empty:
+    if diff.empty and not diff.unread:
         return f"{title}\n\nBoth hold the same.\n"
     parts = [title, markdown_line(verdict(diff))]
     if fitting(diff):
@@ -67,10 +67,15 @@ def verdict(diff: ReleaseDiff) -> str:
 
 
 def asks_for(diff: ReleaseDiff) -> str:
-    """What part of the version the changes ask for and why, in a sentence."""
+    """What part of the version the changes ask for and why, in a sentence; also what could not be read."""
+    unread = ""
+    if diff.unread:
+        files = "1 file" if diff.unread == 1 else f"{diff.unread:,} files"
+        unread = f"{files} could not be read, so nobody knows what else changed."
     if diff.bump.needed == "none":
-        return "Nothing changed."
-    return f"The changes ask for a new {diff.bump.needed} version: {_list(diff.bump.reasons)}."
+        return unread or "Nothing changed."
+    asked = f"The changes ask for a new {diff.bump.needed} version: {_list(diff.bump.reasons)}."
+    return f"{unread} {asked}".strip()
 
 
 def too_low(diff: ReleaseDiff) -> str:

@@ -73,7 +73,8 @@ def settle_version(
     the manifest and, if there is a release before, `CHANGES.md`. A release before that cannot be compared
     with is reported; then any version is good.
 
-    Raises `ReleaseError` if the version is too low, or if none was asked for and nothing changed.
+    Raises `ReleaseError` if the version is too low, or if none was asked for and nothing changed, or nobody
+    knows what did, because the release before cannot be read whole.
     """
     if before is None:
         chosen = version or FIRST_VERSION
@@ -86,6 +87,11 @@ def settle_version(
     if diff is None:
         return asked
     bump = diff.bump
+    if version is None and diff.unread:
+        raise ReleaseError(
+            f"release {before.manifest.version} cannot be read whole, so nobody knows what changed since",
+            fix=f"restore release {before.manifest.version}, or name a version",
+        )
     if version is None and bump.needed == "none":
         raise ReleaseError(
             f"nothing changed since release {before.manifest.version}",

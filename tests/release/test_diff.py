@@ -33,6 +33,7 @@ from synthscars.release.diff_model import (
     Place,
     ReleaseDiff,
 )
+from synthscars.release.diff_text import to_markdown, verdict
 from synthscars.release.diff_version import judge, lowest_version
 from synthscars.release.features import to_row
 from synthscars.workspace import Workspace
@@ -316,6 +317,15 @@ def test_a_file_or_row_that_cannot_be_read_is_reported_and_the_rest_compared(tmp
     path.write_bytes(path.read_bytes()[:100])
     found = diff(a, b, codes=("file.unreadable", "version.too_low"))
     assert [place.split for place in found.removed] == ["test"]
+    assert found.unread == 1
+    assert verdict(found).startswith(
+        "1 file could not be read, so nobody knows what else changed. The changes"
+    )
+    other = a / "data" / "test-00000.parquet"
+    other.write_bytes(path.read_bytes())  # as it is if both are one file
+    found = diff(a, b, codes=("file.unreadable", "file.unreadable"))
+    assert verdict(found) == "2 files could not be read, so nobody knows what else changed."
+    assert verdict(found) in to_markdown(found)
     path = b / "data" / "train-00000.parquet"
     table = pq.read_table(path)
     pq.write_table(table.take([0, 0]), path)

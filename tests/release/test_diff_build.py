@@ -75,3 +75,11 @@ def test_a_damaged_release_before_it_keeps_nothing_from_being_built(workspace: W
         path.write_bytes(b"nothing")
     assert ("changes.not_written", "warning") in build(workspace, "1.0.1")
     assert not (workspace.release_dir("1.0.1") / CHANGES_NAME).exists()
+
+
+def test_without_a_version_a_release_that_cannot_be_read_whole_is_not_followed(workspace: Workspace) -> None:
+    assert build(workspace, "1.0.1") == []
+    sorted((workspace.release_dir("1.0.1") / "data").iterdir())[0].write_bytes(b"nothing")
+    with pytest.raises(ReleaseError, match=r"release 1\.0\.1 cannot be read whole"):
+        build(workspace, None)
+    assert list(versions(workspace.releases_dir)) == ["1.0.0", "1.0.1"]
