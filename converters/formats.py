@@ -289,9 +289,14 @@ def _check_options(options: Mapping[str, str], who: str, known: Mapping[str, tup
 
 
 def _with_size(records: Iterable[ImageRecord], target: Path, problems: Problems) -> Iterator[ImageRecord]:
+    from synthscars.images import too_large
+
     for record in records:
         if record.width > 0 and record.height > 0:
-            yield record
+            if problem := too_large(record):
+                problems.extend([problem])
+            else:
+                yield record
         else:
             problems.add(
                 "image.no_size",

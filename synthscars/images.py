@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from synthscars.problems import ImageError
+from synthscars.problems import ImageError, Problem
+from synthscars.records import ImageRecord
 
 SUFFIXES: dict[str, str] = {
     "PNG": ".png",
@@ -113,6 +114,20 @@ def open_image(data: bytes) -> Image.Image:
             f"it cannot be decoded: {error}", code="image.damaged", fix="generate or copy it again"
         ) from error
     return image
+
+
+def too_large(record: ImageRecord) -> Problem | None:
+    """What is wrong with a record whose size no image may have: masks of it could not be made."""
+    width, height = record.width, record.height
+    if max(width, height, width * height) <= MAX_PIXELS:
+        return None
+    return Problem(
+        code="image.too_large",
+        what=f"its record says {width} x {height} pixels, more than {MAX_PIXELS:,}",
+        file=record.file_name,
+        image=record.image_id,
+        fix="mend the size in the record",
+    )
 
 
 def orientation(image: Image.Image) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthscars import caption, geometry
-from synthscars.images import MAX_PIXELS
+from synthscars.images import too_large
 from synthscars.problems import Problems
 from synthscars.records import Artifact, ImageRecord, Review
 
@@ -36,20 +36,14 @@ def adjudicate(
     raters say so, and `skipped` with `extra["skip_reason"] = "disputed"` if they drew regions of which none
     stands. Regions that do not stand are reported (`consensus.unconfirmed`). Records that nobody reviewed
     pass as they are, and so do merged ones: merging twice changes nothing. So does a record with a size that
-    no image has, which is reported (`image.too_large`).
+    no image may have, which is reported (`image.too_large`).
     """
     for record in records:
         merged = any(artifact.votes is not None for artifact in record.artifacts)
-        if not merged and record.width * record.height > MAX_PIXELS:
-            merged = True
-            problems.add(
-                "image.too_large",
-                f"its record says {record.width} x {record.height} pixels, which no image has; not merged",
-                file=record.file_name,
-                image=record.image_id,
-                fix="mend the size in the record",
-            )
-        yield record if merged else _adjudicate(record, problems, min_iou)
+        problem = None if merged else too_large(record)
+        if problem:
+            problems.extend([problem])
+        yield record if merged or problem else _adjudicate(record, problems, min_iou)
 
 
 def _adjudicate(record: ImageRecord, problems: Problems, min_iou: float) -> ImageRecord:

@@ -63,7 +63,6 @@ def diff_releases(
 
     Raises `FormatError` if one of the folders holds no file that can be read.
     """
-    told = _unread(problems)
     old, new = open_side(before, problems), open_side(after, problems)
     shared = shared_paths(old, new)
     counts: tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]] = (Counter(), Counter())
@@ -126,12 +125,8 @@ def diff_releases(
         classes=classes,
         deprecated=deprecated,
         counts=tuple(_counts(*counts)),
-        unread=_unread(problems) - told,
+        unread=old.unread + new.unread,
     )
-
-
-def _unread(problems: Problems) -> int:
-    return sum(problem.code == "file.unreadable" for problem in problems)
 
 
 def _id(item: Place | Move | ImageChange) -> str:

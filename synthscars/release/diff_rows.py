@@ -39,7 +39,7 @@ class Side(NamedTuple):
     """One of the two releases. version, taxonomy: of its manifest, `""` if it has none that can be read.
 
     columns: path → type. classes: path → names of the classes, in the order of their numbers. deprecated: the
-    columns and classes that its manifest announces to go away.
+    columns and classes that its manifest announces to go away. unread: how many files cannot be read.
     """
 
     folder: Path
@@ -49,6 +49,7 @@ class Side(NamedTuple):
     columns: dict[str, str]
     classes: dict[str, tuple[str, ...]]
     deprecated: dict[str, str]
+    unread: int
 
 
 class SplitRow(NamedTuple):
@@ -70,6 +71,7 @@ def open_side(folder: Path, problems: Problems) -> Side:
     columns: dict[str, str] = {}
     classes: dict[str, tuple[str, ...]] = {}
     files = []
+    unread = 0
     for file in (*data_files(folder), *detection_files(folder)):
         try:
             with opened(file.path, ours=False) as reader:
@@ -89,13 +91,15 @@ def open_side(folder: Path, problems: Problems) -> Side:
             what = error.message.removeprefix(f"{file.path}: ")
             problems.add("file.unreadable", what, file=str(file.path), fix=error.fix)
             damage = error
+            unread += 1
     if not files:
         raise damage
     known = {path: names for path, names in classes.items() if path in columns}
     if manifest is None:
-        return Side(folder, "", "", files, columns, known, {})
+        return Side(folder, "", "", files, columns, known, {}, unread)
     version = _version(manifest, folder, problems)
-    return Side(folder, version, manifest.taxonomy_version, files, columns, known, manifest.deprecated)
+    taxonomy, deprecated = manifest.taxonomy_version, manifest.deprecated
+    return Side(folder, version, taxonomy, files, columns, known, deprecated, unread)
 
 
 def _manifest(folder: Path, problems: Problems) -> Manifest | None:

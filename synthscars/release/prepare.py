@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from synthscars import caption, geometry
-from synthscars.images import MAX_PIXELS
+from synthscars.images import too_large
 from synthscars.problems import FormatError, Problems
 from synthscars.records import Artifact, Generation, ImageRecord, Review, Ring
 from synthscars.release.features import MAX_INT, MAX_SEED, MAX_SIDE
@@ -47,15 +47,9 @@ def usable(
             )
             continue
         seen.add(record.image_id)
-        if max(record.width, record.height) > MAX_SIDE or record.width * record.height > MAX_PIXELS:
-            problems.add(
-                "image.too_large",
-                f"its record says {record.width} x {record.height} pixels, which no image has",
-                file=record.file_name,
-                image=record.image_id,
-                fix="mend the size in the record",
-            )
-            left_out[record.image_id] = "image.too_large"
+        if problem := too_large(record):
+            problems.extend([problem])
+            left_out[record.image_id] = problem.code
             continue
         kept = tuple(
             artifact

@@ -176,3 +176,17 @@ def test_any_format_becomes_any_other(first: str, tmp_path: Path) -> None:
         others = [one for one in problems if not one.code.startswith("loss.")]
         assert [str(one) for one in others if one.severity != "info"] == []
         assert detect(target).name == second
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if FORMATS[name].needs_size])
+def test_a_size_that_no_image_may_have_is_set_aside_and_the_rest_written(name: str, tmp_path: Path) -> None:
+    artifact = Artifact(artifact_id="r1", polygons=(BOX,), phrase="the hand", category="structure")
+    sound = ImageRecord(
+        image_id="", file_name="", width=200, height=160, status="annotated", artifacts=(artifact,)
+    )
+    pictures = tmp_path / "pictures"
+    known = [with_picture(fitted(sound, name), pictures, f"{n}.png", n) for n in range(2)]
+    found, problems = round_trip([known[0], changed(known[1], width=2**40)], name, tmp_path, pictures)
+    assert [record.image_id for record in found] == [known[0].image_id]
+    (error,) = [problem for problem in problems if problem.severity == "error"]
+    assert (error.code, error.image, error.file) == ("image.too_large", known[1].image_id, "1.png")

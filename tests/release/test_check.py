@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from planting import codes, problems_of, rows_of, write_rows
+from releasing import changed, noise_png, sample_record
 
+from synthscars.jsonl import write_records
 from synthscars.problems import Problems
 from synthscars.release import build_release, read_manifest
 from synthscars.release.check import check, encode_checks
@@ -17,7 +19,6 @@ def test_a_sound_release_has_no_problem(sound: Path) -> None:
 
 
 def test_a_release_of_simulated_images_has_none_but_notes_and_licences(tmp_path: Path) -> None:
-    from synthscars.jsonl import write_records
     from synthscars.simulate import write_simulated
     from synthscars.simulate.write import read_truth
     from synthscars.workspace import Workspace
@@ -53,6 +54,18 @@ def test_the_report_is_the_same_however_many_threads_there_are(release: Path) ->
 
 
 # Other formats
+
+
+def test_records_alone_are_checked_for_sizes_that_no_image_may_have(tmp_path: Path) -> None:
+    records = [
+        changed(sample_record(seed, noise_png(seed)), **size)
+        for seed, size in enumerate(({}, {"width": 10_000_000}, {"width": 2**40, "height": 0}))
+    ]
+    write_records(tmp_path / "r.jsonl", records)
+    problems = Problems()
+    check(tmp_path / "r.jsonl", problems)
+    found = [problem for problem in problems if problem.code == "image.too_large"]
+    assert [problem.image for problem in found] == [record.image_id for record in records[1:]]
 
 
 def test_the_published_layout_is_checked_with_the_defects_that_its_reader_finds() -> None:

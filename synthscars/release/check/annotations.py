@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from synthscars import caption, geometry
+from synthscars.images import too_large
 from synthscars.problems import Problem, Severity
 from synthscars.records import Artifact
 from synthscars.release.check.items import Item, region_of
@@ -30,6 +31,8 @@ def check_record(item: Item) -> Iterator[Problem]:
     yield from _raters(item)
     yield from _labels(item)
     record = item.record
+    if problem := too_large(record):
+        yield item.problem(problem.code, problem.what, problem.fix)
     ids = Counter((artifact.artifact_id, artifact.rater_id) for artifact in record.artifacts)
     for (artifact_id, rater), count in ids.items():
         if count > 1:
