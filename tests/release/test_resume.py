@@ -251,10 +251,16 @@ def test_a_second_build_at_the_same_time_is_refused_and_harms_nothing(
     tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     workspace = filled_workspace(tmp_path / "w", IMAGES)
-    first, second = start(workspace), start(workspace)
-    ended = [process.communicate() for process in (first, second)]
-    assert sorted([first.returncode, second.returncode]) == [0, 1], ended
-    assert any("another synthscars command" in error for _, error in ended)
+    first = start(workspace)
+    while not (workspace.releases_dir / BUILDING).exists():
+        assert first.poll() is None
+    first.send_signal(signal.SIGSTOP)  # else it may be done before the second has begun
+    second = start(workspace)
+    _, error = second.communicate()
+    assert (second.returncode, "another synthscars command" in error) == (1, True), error
+    first.send_signal(signal.SIGCONT)
+    _, error = first.communicate()
+    assert first.returncode == 0, error
     assert folder_bytes(workspace.release_dir("1.0.0")) == undisturbed
     with workspace.lock(), pytest.raises(WorkspaceError, match="another synthscars command"):
         build(workspace, "2.0.0")
